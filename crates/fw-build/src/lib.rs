@@ -3,6 +3,19 @@
 //!
 //! Only [`fetch`] opens a socket; only [`run`] starts a process.
 
+pub mod board;
+pub mod check;
 pub mod failure;
+pub mod fetch;
+pub mod key;
+pub mod manifest;
+pub mod python;
+pub mod run;
+pub mod stage;
+pub mod status;
+pub mod store;
+pub mod toolchain;
+pub mod unpack;
 
 pub use failure::{Context, Failure, Result};
+pub use stage::stage_main;

@@ -1,2 +1,211 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! The recipe.
+//! Kernel and unsigned modules.
+//!
+//! Compiled once without any key: the certificate goes into a reserved slot after the link, and modules are
+//! signed outside of the stage. What the later steps need is kept: `vmlinux`'s symbols and the objects of the EFI
+//! zboot wrapper.
+
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use fw_build::board::Switch;
+use fw_build::run::Cmd;
+use fw_build::stage::{BuildCx, Inputs, StageSpec};
+use fw_build::toolchain::Toolchain;
+use fw_build::{Context, Failure, Result, kconfig};
+
+/// Fragments in merge order; a later one may not contradict an earlier one.
+const FRAGMENTS: [&str; 10] = [
+    "base", "soc", "board", "talos", "kubernetes", "storage", "network", "hardening", "qemu", "signing",
+];
+
+/// What identifies the builder in `/proc/version`: nothing of the machine or the day.
+const BUILD_ENV: [(&str, &str); 4] = [
+    ("KBUILD_BUILD_USER", "talos-nanopi-m6"),
+    ("KBUILD_BUILD_HOST", "reproducible"),
+    ("KBUILD_BUILD_TIMESTAMP", "Wed Jan  1 00:00:00 UTC 2025"),
+    ("KBUILD_BUILD_VERSION", "1"),
+];
+
+/// The recipe.
+pub fn spec(inputs: &Inputs) -> Result<StageSpec> {
+    let pin = inputs.pin("linux")?;
+    let chain = Toolchain::aarch64()?;
+    let config = inputs.root.join("kernel-config");
+    let btf = inputs.board.kernel.btf;
+    let debug = match btf {
+        Switch::On => "btf",
+        Switch::Off => "debug-none",
+    };
+    let fragments: Vec<PathBuf> =
+        FRAGMENTS.iter().chain([&debug]).map(|f| config.join(format!("{f}.config"))).collect();
+    let required = config.join("required.toml");
+    let patches = inputs.crate_dir.join("patches");
+    let version = pin.version.clone();
+
+    let mut spec = StageSpec::new("linux-collabora", 1)?;
+    spec.pin(&pin)?.toolchain(&chain)?.tool("depmod", "--version")?.file("required", &required)?;
+    for fragment in &fragments {
+        let name = fragment.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        spec.file(&name, fragment)?;
+    }
+    if patches.is_dir() {
+        spec.file("patches", &patches)?;
+    }
+    if btf == Switch::On {
+        spec.tool("pahole", "--version")?;
+    }
+    spec.output("vmlinux", "vmlinux")
+        .output("image", "Image")
+        .output("system-map", "System.map")
+        .output("config", "config")
+        .output("release", "release")
+        .output("modules", "modules")
+        .output("zboot-header", "zboot/zboot-header.o")
+        .output("zboot-libstub", "zboot/lib.a")
+        .output("zboot-lds", "zboot/zboot.lds")
+        .steps_estimate(3900);
+    Ok(spec.recipe(move |cx| {
+        let tree = cx.unpack(&pin)?;
+        cx.patch_all(&tree, &patches)?;
+        let kernel = Kernel { cx, tree: &tree, chain: &chain };
+        kernel.configure(&fragments, &required)?;
+        kernel.compile()?;
+        let release = kernel.release(&version)?;
+        kernel.keep(&release)?;
+        kernel.install_modules(&release)
+    }))
+}
+
+struct Kernel<'a> {
+    cx: &'a BuildCx<'a>,
+    tree: &'a Path,
+    chain: &'a Toolchain,
+}
+
+impl Kernel<'_> {
+    fn make(&self) -> Cmd {
+        let mut make = self
+            .cx
+            .make(self.tree)
+            .arg("ARCH=arm64")
+            .arg(format!("CROSS_COMPILE={}", self.chain.cross_compile()))
+            // The suffix ties modules to this very build: another configuration has another release, so its
+            // modules are not even looked at.
+            .arg(format!("LOCALVERSION=-{}", self.cx.key.short()))
+            // __FILE__ in BUG and WARN messages relative to the tree.
+            .arg(format!("KCFLAGS=-ffile-prefix-map={}/=", self.tree.display()))
+            .arg(format!("KAFLAGS=-ffile-prefix-map={}/=", self.tree.display()));
+        for (name, value) in BUILD_ENV {
+            make = make.env(name, value);
+        }
+        make
+    }
+
+    /// Merges the fragments over `allnoconfig` and refuses every value that did not come out as asked for.
+    fn configure(&self, fragments: &[PathBuf], required: &Path) -> Result<()> {
+        let mut all = String::new();
+        for fragment in fragments {
+            all.push_str(&fs::read_to_string(fragment)?);
+            all.push('\n');
+        }
+        let merged = self.cx.work.join("requested.config");
+        fs::write(&merged, &all)?;
+        self.cx.run(self.make().env("KCONFIG_ALLCONFIG", &merged).arg("allnoconfig"))?;
+        let dotconfig = fs::read_to_string(self.tree.join(".config"))?;
+        kconfig::check(fragments, required, &dotconfig).context("the kernel configuration is not what was asked for")
+    }
+
+    fn compile(&self) -> Result<()> {
+        self.cx.run(
+            self.make()
+                // The payload that make wraps here has an empty certificate slot and is thrown away; compressing
+                // it takes 15 CPU-seconds. Only the wrapper's objects are kept.
+                .arg("ZSTD=true")
+                .args(["Image", "vmlinuz.efi", "modules"]),
+        )
+    }
+
+    fn release(&self, version: &str) -> Result<String> {
+        let text = fs::read_to_string(self.tree.join("include/config/kernel.release"))?;
+        let release = text.trim().to_owned();
+        let wanted = format!("{version}-{}", self.cx.key.short());
+        if release == wanted {
+            return Ok(release);
+        }
+        Err(Failure::new(format!("the kernel calls itself `{release}`")).why(format!("expected `{wanted}`")))
+    }
+
+    fn keep(&self, release: &str) -> Result<()> {
+        let libstub = "drivers/firmware/efi/libstub";
+        let vmlinux = self.tree.join("vmlinux");
+        fw_build::check::elf_aarch64(&vmlinux)?;
+        for (from, to) in [
+            ("vmlinux".to_owned(), "vmlinux"),
+            ("arch/arm64/boot/Image".to_owned(), "Image"),
+            ("System.map".to_owned(), "System.map"),
+            (".config".to_owned(), "config"),
+            ("arch/arm64/boot/zboot-header.o".to_owned(), "zboot/zboot-header.o"),
+            (format!("{libstub}/lib.a"), "zboot/lib.a"),
+            (format!("{libstub}/zboot.lds"), "zboot/zboot.lds"),
+        ] {
+            self.cx.publish(&self.tree.join(from), to)?;
+        }
+        self.unthin(&self.tree.join(libstub).join("lib.a"))?;
+        fs::write(self.cx.out().join("release"), format!("{release}\n"))?;
+        Ok(())
+    }
+
+    /// Kbuild makes thin archives, which only name their members; the kept one must hold them.
+    fn unthin(&self, archive: &Path) -> Result<()> {
+        let members = Cmd::new(self.chain.tool("ar")).arg("t").arg(archive).cwd(self.tree).output()?;
+        let members = String::from_utf8_lossy(&members).into_owned();
+        let full = self.cx.out().join("zboot/lib.a");
+        fs::remove_file(&full)?;
+        let dir = archive.parent().unwrap_or(self.tree);
+        let mut cmd = Cmd::new(self.chain.tool("ar"))
+            // D: no times and owners; P: full names, as two members may share their last part.
+            .arg("rcsDP")
+            .arg(&full)
+            .cwd(dir);
+        for member in members.lines() {
+            let member = Path::new(member);
+            cmd = cmd.arg(if dir.join(member).exists() { dir.join(member) } else { self.tree.join(member) });
+        }
+        self.cx.run(cmd)
+    }
+
+    /// Stripped, unsigned modules with complete depmod data, in the folder where Talos has them.
+    fn install_modules(&self, release: &str) -> Result<()> {
+        let base = self.cx.work.join("modules");
+        self.cx.run(
+            self.make()
+                .arg(format!("INSTALL_MOD_PATH={}", base.display()))
+                // Debug sections are of no use on the board and several times the code's size.
+                .arg("INSTALL_MOD_STRIP=1")
+                // depmod runs below, with the symbol check that this call does not make fatal.
+                .arg("DEPMOD=true")
+                .arg("modules_install"),
+        )?;
+        let dir = base.join("lib/modules").join(release);
+        for link in ["build", "source"] {
+            match fs::remove_file(dir.join(link)) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e.into()),
+                _ => {}
+            }
+        }
+        self.cx.run(
+            Cmd::new("depmod")
+                // -e -F: a module that needs a symbol which nothing has is named.
+                .args(["-e", "-F"])
+                .arg(self.tree.join("System.map"))
+                .arg("-b")
+                .arg(&base)
+                .arg(release),
+        )?;
+        let to = self.cx.out().join("modules/usr/lib");
+        fs::create_dir_all(&to)?;
+        fs::rename(base.join("lib/modules"), to.join("modules"))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The board file `boards/<name>.toml`: read raw, then validated.
+//!
+//! It holds data only. What the regions and pins *mean* is the business of the stages and of xtask.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use fs_err as fs;
+use serde::Deserialize;
+
+use crate::failure::{Failure, Result};
+
+/// Sector size of every offset that is given in LBA.
+pub const SECTOR_BYTES: u64 = 512;
+
+/// A validated board file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Board {
+    /// Board name, as in file names.
+    pub name: String,
+    /// `model` of the device tree.
+    pub model: String,
+    /// First `compatible` string of the device tree.
+    pub compatible: String,
+    /// SoC name, for example `rk3588s`.
+    pub soc: String,
+    /// Device tree path below `dtb/` on the ESP.
+    pub dtb: String,
+    /// Selected pin label or value by name.
+    pub select: BTreeMap<String, String>,
+    /// Kernel settings.
+    pub kernel: Kernel,
+    /// Disk layout.
+    pub disk: Disk,
+}
+
+/// Kernel settings of a board.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Kernel {
+    /// Whether type information (BTF) is built.
+    pub btf: Switch,
+    /// Kernel arguments of the overlay.
+    pub args: Vec<String>,
+}
+
+/// On or off, in words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Switch {
+    /// On.
+    On,
+    /// Off.
+    Off,
+}
+
+/// Disk layout of the image.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Disk {
+    /// File name without suffix.
+    pub image: String,
+    /// Size of the disk in bytes.
+    pub size_bytes: u64,
+    /// Sectors that the overlay reserves before the partitions.
+    pub offset_sectors: u64,
+    /// Raw regions.
+    pub regions: Vec<Region>,
+    /// Partitions in order.
+    pub partitions: Vec<Partition>,
+}
+
+/// A raw region outside of partitions, filled by a stage's output.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Region {
+    /// Region name.
+    pub name: String,
+    /// Stage whose output it holds.
+    pub stage: String,
+    /// Role of that output.
+    pub role: String,
+    /// First sector.
+    pub start_lba: u64,
+    /// First sector that it must not touch.
+    pub limit_lba: u64,
+    /// Sector where the FIT image must begin.
+    pub fit_lba: u64,
+}
+
+/// A partition.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Partition {
+    /// GPT name.
+    pub name: String,
+    /// Type.
+    #[serde(rename = "type")]
+    pub kind: PartitionKind,
+    /// Size in MiB.
+    pub size_mib: u64,
+    /// Content.
+    pub filesystem: Filesystem,
+}
+
+/// Partition type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PartitionKind {
+    /// EFI system partition.
+    Efi,
+    /// BIOS boot partition; Talos makes one on arm64, too, with the legacy-bootable attribute.
+    Bios,
+    /// Linux file system data.
+    Linux,
+}
+
+/// What a partition is filled with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Filesystem {
+    /// FAT32.
+    Fat32,
+    /// XFS.
+    Xfs,
+    /// Zero bytes.
+    Zero,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Raw {
+    name: String,
+    model: String,
+    compatible: String,
+    soc: String,
+    dtb: String,
+    select: BTreeMap<String, String>,
+    kernel: Kernel,
+    disk: Disk,
+}
+
+/// Names that `[select]` may hold: the manifests and the two choices of the image.
+const SELECTABLE: [&str; 9] =
+    ["bootloader", "busybox", "grub", "linux", "rkbin", "talos", "tf-a", "u-boot", "userland"];
+
+impl Board {
+    /// Reads `boards/<name>.toml` below `root`.
+    ///
+    /// # Errors
+    /// The file cannot be read or is not valid.
+    pub fn load(root: &Path, name: &str) -> Result<Board> {
+        let path = root.join("boards").join(format!("{name}.toml"));
+        let text = fs::read_to_string(&path)?;
+        Board::parse(&text).map_err(|e| e.during(format!("board file `{}` is not valid", path.display())))
+    }
+
+    /// Parses and validates the text of a board file.
+    ///
+    /// # Errors
+    /// Unknown or missing key, or a layout that contradicts itself.
+    pub fn parse(text: &str) -> Result<Board> {
+        let raw: Raw = toml::from_str(text).map_err(|e| Failure::new(e.to_string().trim().to_owned()))?;
+        for name in raw.select.keys() {
+            if !SELECTABLE.contains(&name.as_str()) {
+                return Err(Failure::new(format!("`select.{name}` is not known"))
+                    .why(format!("known: {}", SELECTABLE.join(", "))));
+            }
+        }
+        for name in SELECTABLE {
+            if !raw.select.contains_key(name) {
+                return Err(Failure::new(format!("`select.{name}` is missing")));
+            }
+        }
+        raw.disk.check()?;
+        let Raw { name, model, compatible, soc, dtb, select, kernel, disk } = raw;
+        Ok(Board { name, model, compatible, soc, dtb, select, kernel, disk })
+    }
+
+    /// The selected label of a manifest: `FW_SELECT_<NAME>` in the environment, else the board file's.
+    ///
+    /// # Errors
+    /// The name is not selectable.
+    pub fn selected(&self, name: &str) -> Result<String> {
+        if let Some(value) = std::env::var(select_var(name)).ok().filter(|v| !v.is_empty()) {
+            return Ok(value);
+        }
+        match self.select.get(name) {
+            Some(label) => Ok(label.clone()),
+            None => Err(Failure::new(format!("`{name}` is not a selection of the board file"))),
+        }
+    }
+}
+
+/// The variable that overrides a selection: `FW_SELECT_TF_A` for `tf-a`.
+pub fn select_var(name: &str) -> String {
+    format!("FW_SELECT_{}", name.to_uppercase().replace('-', "_"))
+}
+
+impl Disk {
+    /// The first raw region whose stage is `stage`.
+    pub fn region_of(&self, stage: &str) -> Option<&Region> {
+        self.regions.iter().find(|r| r.stage == stage)
+    }
+
+    fn check(&self) -> Result<()> {
+        if !self.size_bytes.is_multiple_of(SECTOR_BYTES) {
+            return Err(Failure::new(format!("`disk.size-bytes` {} is no multiple of 512", self.size_bytes)));
+        }
+        let mut regions: Vec<&Region> = self.regions.iter().collect();
+        regions.sort_by_key(|r| r.start_lba);
+        for r in &regions {
+            // Talos moves the entry array back to LBA 2 to 33 at the first boot.
+            if r.start_lba < 34 {
+                return Err(Failure::new(format!("region `{}` overlaps the GPT", r.name))
+                    .why(format!("it starts at LBA {}, the table ends at 33", r.start_lba)));
+            }
+            if r.limit_lba <= r.start_lba || r.limit_lba > self.offset_sectors {
+                return Err(Failure::new(format!("region `{}` has no room", r.name)).why(format!(
+                    "LBA {} to {} is empty or reaches past the reserved {} sectors",
+                    r.start_lba, r.limit_lba, self.offset_sectors
+                )));
+            }
+        }
+        for pair in regions.windows(2) {
+            if pair[1].start_lba < pair[0].limit_lba {
+                return Err(Failure::new(format!(
+                    "regions `{}` and `{}` overlap",
+                    pair[0].name, pair[1].name
+                ))
+                .why(format!("LBA {} is before LBA {}", pair[1].start_lba, pair[0].limit_lba)));
+            }
+        }
+        let first_usable_mib = (2 + self.offset_sectors + 32).div_ceil(2048);
+        let wanted_mib: u64 = self.partitions.iter().map(|p| p.size_mib).sum();
+        // The backup table takes the last 33 sectors.
+        let room_mib = (self.size_bytes / SECTOR_BYTES).saturating_sub(33) / 2048;
+        if first_usable_mib + wanted_mib > room_mib {
+            return Err(Failure::new("the partitions do not fit on the disk").why(format!(
+                "{first_usable_mib} MiB before them and {wanted_mib} MiB of partitions need more than the {room_mib} MiB of the disk"
+            )));
+        }
+        for (i, p) in self.partitions.iter().enumerate() {
+            if self.partitions[..i].iter().any(|q| q.name == p.name) {
+                return Err(Failure::new(format!("two partitions are named `{}`", p.name)));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = include_str!("../../../boards/nanopi-m6.toml");
+
+    fn refused(from: &str, to: &str) -> String {
+        assert!(TEXT.contains(from), "the board file has no `{from}`");
+        Board::parse(&TEXT.replacen(from, to, 1)).expect_err("must be refused").to_string()
+    }
+
+    #[test]
+    fn the_board_file_is_valid() {
+        let board = Board::parse(TEXT).expect("valid");
+        assert_eq!(board.disk.partitions.len(), 4);
+        assert_eq!(board.disk.region_of("u-boot-nanopi-m6").map(|r| r.start_lba), Some(64));
+    }
+
+    #[test]
+    fn must_fail_01_unknown_key() {
+        assert!(refused("soc = ", "socc = ").contains("unknown field `socc`"));
+    }
+
+    #[test]
+    fn must_fail_02_unknown_selection() {
+        assert!(refused("rkbin = ", "rkbinn = ").contains("`select.rkbinn` is not known"));
+    }
+
+    #[test]
+    fn must_fail_03_loader_over_the_table() {
+        assert!(refused("start-lba = 64", "start-lba = 20").contains("overlaps the GPT"));
+    }
+
+    #[test]
+    fn must_fail_04_loader_past_the_reserved_gap() {
+        assert!(refused("limit-lba = 20480", "limit-lba = 20490").contains("has no room"));
+    }
+
+    #[test]
+    fn must_fail_05_regions_overlap() {
+        let second = "[[disk.regions]]\nname = \"x\"\nstage = \"s\"\nrole = \"r\"\nstart-lba = 100\nlimit-lba = 200\nfit-lba = 150\n\n[[disk.partitions]]\nname = \"EFI\"";
+        let text = refused("[[disk.partitions]]\nname = \"EFI\"", second);
+        assert!(text.contains("regions `u-boot` and `x` overlap"), "{text}");
+    }
+
+    #[test]
+    fn must_fail_06_partitions_too_big() {
+        assert!(refused("size-mib = 1000", "size-mib = 2000").contains("do not fit"));
+    }
+}

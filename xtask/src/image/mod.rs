@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! `cargo xtask image`: from pinned sources to `out/metal-arm64-nanopi-m6.raw.xz`.
+//!
+//! Stages, signing, userland and disk are four results in the store, each with its own key; with nothing
+//! changed the verb only looks them up.
+
+mod assemble;
+mod boot;
+mod publish;
+mod select;
+
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+use fw_build::status::{bytes, seconds};
+use fw_build::{Context as _, Result};
+
+pub use select::{Bootloader, Selection, Userland};
+
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::screen::Screen;
+use crate::{doctor, setup, sign, stages, userland};
+
+/// Builds the disk image.
+#[derive(Debug, Clone, ClapArgs)]
+#[command(after_help = "Examples:
+  cargo xtask image                                     Talos, the release of the board file
+  cargo xtask image --userland bringup --install-deps   the self-test image, with all set-up
+  cargo xtask image --signing-key key.pem --signing-cert cert.pem
+  cargo xtask image --bootloader none                   for a board that has its loader in SPI or eMMC
+
+Results are in out/: the image, its .map.json (what lies where, versions, digests) and SHA256SUMS.")]
+pub struct Args {
+    /// What runs after the kernel.
+    #[arg(long, value_enum)]
+    pub userland: Option<Userland>,
+    /// Whether the image carries U-Boot.
+    #[arg(long, value_enum)]
+    pub bootloader: Option<Bootloader>,
+    /// Talos release, for example v1.10.9.
+    #[arg(long, value_name = "VERSION")]
+    pub talos: Option<String>,
+    /// Kernel pin of `vendor-manifests/linux.toml`.
+    #[arg(long, value_name = "PIN")]
+    pub kernel: Option<String>,
+    /// DDR blob pin of `vendor-manifests/rkbin.toml`.
+    #[arg(long, value_name = "PIN")]
+    pub ddr: Option<String>,
+    /// Further kernel argument; may be given several times. A leading `-` removes one.
+    #[arg(long = "extra-kernel-arg", value_name = "ARG", allow_hyphen_values = true)]
+    pub extra_kernel_args: Vec<String>,
+    /// How modules are signed.
+    #[command(flatten)]
+    pub signing: sign::KeyArgs,
+    /// Install what the host lacks first (asks nothing; sudo only when not root).
+    #[arg(long)]
+    pub install_deps: bool,
+}
+
+/// What a finished image is.
+#[derive(Debug)]
+pub struct Image {
+    /// The compressed image in `out/`.
+    pub path: PathBuf,
+    /// Results of the stages.
+    pub stages: stages::Results,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// A tool is missing, a stage failed, or the layout is refused.
+pub fn run(args: &Args) -> Result<Exit> {
+    build(args)?;
+    Ok(Exit::Done)
+}
+
+/// Builds the image and says where it is.
+///
+/// # Errors
+/// As [`run`].
+pub fn build(args: &Args) -> Result<Image> {
+    let cx = Context::load()?;
+    let selection = Selection::of(args, &cx.board)?;
+    if args.install_deps {
+        setup::ensure()?;
+    }
+    doctor::require()?;
+    let screen = Screen::start()?;
+    let stages = stages::build(&cx.root, selection.stages(), screen.dir(), &selection.env())?;
+    let kernel = sign::signed_kernel(&cx, &stages, &args.signing, &screen)?;
+    let userland = userland::compose(&cx, &selection, &stages, &kernel, &screen)?;
+    let parts = assemble::Parts { stages: &stages, kernel: &kernel, userland: &userland };
+    let entry = assemble::ensure(&cx, &selection, &parts, &screen).context("cannot make the disk image")?;
+    let path = publish::publish(&cx, &entry, &stages)?;
+    let elapsed = screen.elapsed();
+    drop(screen);
+    println!("{}", summary(&cx, &path, &selection, &kernel, elapsed)?);
+    Ok(Image { path, stages })
+}
+
+fn summary(
+    cx: &Context,
+    path: &std::path::Path,
+    selection: &Selection,
+    kernel: &sign::SignedKernel,
+    elapsed: f64,
+) -> Result<String> {
+    let shown = path.strip_prefix(&cx.root).unwrap_or(path);
+    let size = fs_err::metadata(path)?.len();
+    Ok(format!(
+        "image     {} ({}, {} on the medium)\nuserland  {}\nkernel    {} ({} signed modules, certificate {})\ntime      {}",
+        shown.display(),
+        bytes(size),
+        bytes(cx.board.disk.size_bytes),
+        selection.describe(),
+        kernel.release,
+        kernel.module_count,
+        &kernel.certificate_sha256[..16],
+        seconds(elapsed),
+    ))
+}

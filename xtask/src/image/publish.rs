@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Puts results into `out/`, each by copy and rename, so that a reader never sees half a file.
+
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use fw_build::Result;
+use fw_build::key::sha256_file;
+use fw_build::store::Entry;
+
+use crate::context::Context;
+use crate::stages::Results;
+
+/// Copies image, map and the stages' artifacts that people look at, and writes `SHA256SUMS`.
+///
+/// # Errors
+/// `out/` cannot be written.
+pub fn publish(cx: &Context, image: &Entry, stages: &Results) -> Result<PathBuf> {
+    let out = cx.out();
+    fs::create_dir_all(&out)?;
+    let name = &cx.board.disk.image;
+    let raw = format!("{name}.raw.xz");
+    let map = format!("{name}.map.json");
+    let mut changed = false;
+    for (role, file) in [("raw-xz", &raw), ("map", &map)] {
+        changed |= copy_if_different(&image.path(role)?, &out.join(file), &image.record.outputs[role].sha256)?;
+    }
+    if changed || !out.join("SHA256SUMS").exists() {
+        let mut sums = String::new();
+        for (role, file) in [("raw-xz", &raw), ("map", &map)] {
+            sums.push_str(&format!("{}  {file}\n", image.record.outputs[role].sha256));
+        }
+        write(&out.join("SHA256SUMS"), sums.as_bytes())?;
+    }
+    let mut listing = String::new();
+    for (stage, entry) in stages.iter() {
+        for role in entry.record.outputs.keys() {
+            listing.push_str(&format!("{stage}\t{role}\t{}\n", entry.path(role)?.display()));
+        }
+    }
+    for role in image.record.outputs.keys() {
+        listing.push_str(&format!("image\t{role}\t{}\n", image.path(role)?.display()));
+    }
+    // Where each artifact lies in the store: `cargo test` and people find them by this list.
+    write(&out.join("artifacts.tsv"), listing.as_bytes())?;
+    Ok(out.join(raw))
+}
+
+fn copy_if_different(from: &Path, to: &Path, sha256: &str) -> Result<bool> {
+    if to.is_file() && sha256_file(to)? == sha256 {
+        return Ok(false);
+    }
+    let temp = to.with_extension("part");
+    fs::copy(from, &temp)?;
+    fs::rename(&temp, to)?;
+    Ok(true)
+}
+
+fn write(to: &Path, content: &[u8]) -> Result<()> {
+    if fs::read(to).is_ok_and(|old| old == content) {
+        return Ok(());
+    }
+    let temp = to.with_extension("part");
+    fs::write(&temp, content)?;
+    fs::rename(&temp, to)?;
+    Ok(())
+}

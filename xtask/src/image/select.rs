@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What the flags and the board file choose together.
+
+use std::collections::BTreeMap;
+
+use clap::ValueEnum;
+use fw_build::board::{Board, select_var};
+use fw_build::{Failure, Result};
+
+use super::Args;
+
+/// What runs after the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Userland {
+    /// The Talos release's own initramfs with our modules.
+    Talos,
+    /// The self-test: prints what works on every console.
+    Bringup,
+}
+
+impl Userland {
+    /// As in file names and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Userland::Talos => "talos",
+            Userland::Bringup => "bringup",
+        }
+    }
+}
+
+/// Whether the image carries the loader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Bootloader {
+    /// U-Boot at sector 64.
+    UBoot,
+    /// None: the board has one in SPI flash or eMMC.
+    None,
+}
+
+/// The resolved choices.
+#[derive(Debug, Clone)]
+pub struct Selection {
+    /// Userland.
+    pub userland: Userland,
+    /// Bootloader.
+    pub bootloader: Bootloader,
+    /// Talos release with its leading `v`; its line decides layout and kernel arguments.
+    pub talos: String,
+    /// Kernel arguments of the user.
+    pub extra_kernel_args: Vec<String>,
+    overrides: BTreeMap<String, String>,
+}
+
+impl Selection {
+    /// Flags first, then the board file.
+    ///
+    /// # Errors
+    /// A value is not known.
+    pub fn of(args: &Args, board: &Board) -> Result<Selection> {
+        let mut overrides = BTreeMap::new();
+        for (name, value) in [("linux", &args.kernel), ("rkbin", &args.ddr), ("talos", &args.talos)] {
+            if let Some(value) = value {
+                overrides.insert(select_var(name), value.clone());
+            }
+        }
+        let word = |name: &str| -> Result<String> { board.selected(name) };
+        let userland = match args.userland {
+            Some(userland) => userland,
+            None => parse("userland", &word("userland")?)?,
+        };
+        let bootloader = match args.bootloader {
+            Some(bootloader) => bootloader,
+            None => parse("bootloader", &word("bootloader")?)?,
+        };
+        let talos = args.talos.clone().map_or_else(|| word("talos"), Ok)?;
+        if !is_release(&talos) {
+            return Err(Failure::new(format!("`{talos}` is not a Talos release"))
+                .hint("give it as in `--talos v1.10.9`"));
+        }
+        if !talos.starts_with("v1.10.") {
+            return Err(Failure::new(format!("images for Talos {talos} are not supported"))
+                .why("the disk layout and kernel arguments made here are those of the v1.10 line"));
+        }
+        let extra_kernel_args = args.extra_kernel_args.clone();
+        Ok(Selection { userland, bootloader, talos, extra_kernel_args, overrides })
+    }
+
+    /// Stages that the image and its rehearsal need.
+    pub fn stages(&self) -> &'static [&'static str] {
+        &crate::stages::ALL
+    }
+
+    /// Environment of the stages' build scripts.
+    pub fn env(&self) -> BTreeMap<String, String> {
+        self.overrides.clone()
+    }
+
+    /// One line for people.
+    pub fn describe(&self) -> String {
+        match self.userland {
+            Userland::Talos => format!("talos {}", self.talos),
+            Userland::Bringup => "bringup (self-test)".to_owned(),
+        }
+    }
+}
+
+fn parse<T: ValueEnum>(what: &str, word: &str) -> Result<T> {
+    T::from_str(word, false).map_err(|_| {
+        let known: Vec<String> = T::value_variants()
+            .iter()
+            .filter_map(|v| v.to_possible_value().map(|p| p.get_name().to_owned()))
+            .collect();
+        Failure::new(format!("`{word}` is not a {what}")).why(format!("known: {}", known.join(", ")))
+    })
+}
+
+/// `vX.Y.Z`, with an optional pre-release suffix.
+fn is_release(text: &str) -> bool {
+    let Some(rest) = text.strip_prefix('v') else { return false };
+    let core = rest.split('-').next().unwrap_or_default();
+    let parts: Vec<&str> = core.split('.').collect();
+    parts.len() == 3 && parts.iter().all(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases() {
+        assert!(is_release("v1.10.9") && is_release("v1.14.0-rc.1"));
+        assert!(!is_release("1.10.9") && !is_release("v1.10") && !is_release("v1.10.x"));
+    }
+
+    #[test]
+    fn unknown_words_list_the_known_ones() {
+        let text = parse::<Userland>("userland", "debian").expect_err("unknown").to_string();
+        assert!(text.contains("known: talos, bringup"), "{text}");
+    }
+}

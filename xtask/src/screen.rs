@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Draws the status records of running stages and steps.
+//!
+//! On a terminal: one line per running stage. Elsewhere: one plain line per stage every 15 s, and one at its end.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use fs_err as fs;
+use fw_build::Result;
+use fw_build::status::{Phase, Record, Status, seconds};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+/// How often records are read.
+const POLL: Duration = Duration::from_millis(200);
+/// Without a terminal: a line per running stage at this interval.
+const PLAIN_INTERVAL: Duration = Duration::from_secs(15);
+
+/// The screen: a folder of status records and the thread that draws them.
+pub struct Screen {
+    dir: tempfile::TempDir,
+    began: Instant,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Screen {
+    /// Starts drawing.
+    ///
+    /// # Errors
+    /// No folder for the records can be made.
+    pub fn start() -> Result<Screen> {
+        let dir = tempfile::Builder::new().prefix("fw-status-").tempdir()?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let began = Instant::now();
+        let mut drawer: Box<dyn Draw + Send> = if std::io::stderr().is_terminal() {
+            Box::new(Bars { multi: MultiProgress::new(), bars: BTreeMap::new() })
+        } else {
+            Box::new(Plain { began, last: BTreeMap::new() })
+        };
+        let (path, stopped) = (dir.path().to_owned(), Arc::clone(&stop));
+        let thread = std::thread::spawn(move || {
+            loop {
+                // Read the flag before the records: the last round then sees everything.
+                let last = stopped.load(Ordering::Acquire);
+                for record in read_records(&path) {
+                    drawer.draw(&record);
+                }
+                if last {
+                    break;
+                }
+                std::thread::sleep(POLL);
+            }
+        });
+        Ok(Screen { dir, began, stop, thread: Some(thread) })
+    }
+
+    /// Folder that `FW_STATUS_DIR` of child processes must name.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// A status line for a step of xtask itself.
+    pub fn step(&self, name: &str) -> Status {
+        Status::to_dir(name, self.dir())
+    }
+
+    /// Seconds since the start.
+    pub fn elapsed(&self) -> f64 {
+        self.began.elapsed().as_secs_f64()
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            // A drawing thread that panicked has nothing more to show.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn read_records(dir: &Path) -> Vec<Record> {
+    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
+    let mut paths: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
+    paths.sort();
+    paths
+        .iter()
+        .filter(|p| p.extension().is_some_and(|e| e == "json"))
+        .filter_map(|p| serde_json::from_slice(&fs::read(p).ok()?).ok())
+        .collect()
+}
+
+trait Draw {
+    fn draw(&mut self, record: &Record);
+}
+
+struct Bars {
+    multi: MultiProgress,
+    bars: BTreeMap<String, ProgressBar>,
+}
+
+impl Draw for Bars {
+    fn draw(&mut self, record: &Record) {
+        let bar = self.bars.entry(record.stage.clone()).or_insert_with(|| {
+            let bar = self.multi.add(ProgressBar::new_spinner());
+            let style = ProgressStyle::with_template("{spinner} {prefix:18} {elapsed:>4} {wide_msg}")
+                .unwrap_or_else(|_| ProgressStyle::default_spinner());
+            bar.set_style(style);
+            bar.set_prefix(record.stage.clone());
+            bar
+        });
+        if bar.is_finished() {
+            return;
+        }
+        if record.phase.is_end() {
+            bar.finish_with_message(record.summary());
+        } else {
+            bar.set_message(record.summary());
+            bar.tick();
+        }
+    }
+}
+
+struct Plain {
+    began: Instant,
+    last: BTreeMap<String, (Phase, Instant)>,
+}
+
+impl Draw for Plain {
+    fn draw(&mut self, record: &Record) {
+        let due = match self.last.get(&record.stage) {
+            Some((phase, _)) if phase.is_end() => false,
+            Some((_, when)) => record.phase.is_end() || when.elapsed() >= PLAIN_INTERVAL,
+            None => true,
+        };
+        if due {
+            self.last.insert(record.stage.clone(), (record.phase, Instant::now()));
+            eprintln!(
+                "[{:>7}] {:18} {}",
+                seconds(self.began.elapsed().as_secs_f64()),
+                record.stage,
+                record.summary()
+            );
+        }
+    }
+}

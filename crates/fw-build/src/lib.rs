@@ -7,6 +7,7 @@ pub mod board;
 pub mod check;
 pub mod failure;
 pub mod fetch;
+pub mod kconfig;
 pub mod key;
 pub mod manifest;
 pub mod python;
@@ -15,6 +16,7 @@ pub mod stage;
 pub mod status;
 pub mod store;
 pub mod toolchain;
+pub mod u_boot;
 pub mod unpack;
 
 pub use failure::{Context, Failure, Result};

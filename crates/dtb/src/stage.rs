@@ -5,10 +5,10 @@
 
 use std::path::Path;
 
-use fw_build::Result;
 use fw_build::run::Cmd;
 use fw_build::stage::{Inputs, StageSpec};
 use fw_build::toolchain::Toolchain;
+use fw_build::{Failure, Result};
 
 /// What the preprocessor needs of the kernel tree. `linux-event-codes.h` in dt-bindings is a link to the
 /// last one.
@@ -22,6 +22,14 @@ pub fn spec(inputs: &Inputs) -> Result<StageSpec> {
     let dts = inputs.root.join("dts");
     let dtb = inputs.board.dtb.clone();
     let name = Path::new(&dtb).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let series = pin.version.splitn(3, '.').take(2).collect::<Vec<_>>().join(".");
+    // Which optional parts the board's tree has depends on the SoC file of this kernel series.
+    let source = dts.join(format!("linux-{series}/{name}.dts"));
+    if !source.is_file() {
+        return Err(Failure::new(format!("no device tree of the board for Linux {series}"))
+            .why(format!("`{}` does not exist", source.display()))
+            .hint("copy a neighbour's file, and include the optional parts whose nodes this kernel has"));
+    }
     let mut spec = StageSpec::new("dtb", 1)?;
     spec.pin(&pin)?.file("dts", &dts)?.toolchain(&chain)?.tool("dtc", "--version")?;
     spec.setting("dtb", &dtb)?.output("dtb", &format!("{name}.dtb"));
@@ -39,9 +47,12 @@ pub fn spec(inputs: &Inputs) -> Result<StageSpec> {
                 .arg(&soc)
                 .arg("-I")
                 .arg(tree.join("include"))
+                // The parts that all trees share.
+                .arg("-I")
+                .arg(&dts)
                 .arg("-o")
                 .arg(&preprocessed)
-                .arg(dts.join(format!("{name}.dts"))),
+                .arg(&source),
         )?;
         let out = cx.work.join("board.dtb");
         cx.run(
@@ -50,7 +61,11 @@ pub fn spec(inputs: &Inputs) -> Result<StageSpec> {
                 .args(["-@", "-b", "0", "-I", "dts", "-O", "dtb", "-o"])
                 .arg(&out)
                 // The SoC files of the kernel warn in the same way in the kernel's own build.
-                .args(["-Wno-unit_address_vs_reg", "-Wno-avoid_unnecessary_addr_size", "-Wno-graph_child_address"])
+                .args([
+                    "-Wno-unit_address_vs_reg",
+                    "-Wno-avoid_unnecessary_addr_size",
+                    "-Wno-graph_child_address",
+                ])
                 .args(["-Wno-unique_unit_address", "-Wno-interrupt_provider", "-Wno-simple_bus_reg"])
                 .arg(&preprocessed),
         )?;

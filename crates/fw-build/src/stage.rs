@@ -196,6 +196,13 @@ impl StageSpec {
         Ok(self)
     }
 
+    /// A file that is looked at but enters the key in another form, or not at all: a change only makes the
+    /// script look again.
+    pub fn watch(&mut self, path: &Path) -> &mut Self {
+        self.watched.push(path.to_owned());
+        self
+    }
+
     /// A setting.
     ///
     /// # Errors
@@ -327,6 +334,20 @@ impl BuildCx<'_> {
             })?;
         }
         Ok(())
+    }
+
+    /// Copies what a folder holds into an existing folder of a source tree; same names are replaced.
+    ///
+    /// # Errors
+    /// Something cannot be copied.
+    pub fn copy_into(&self, from: &Path, to: &Path) -> Result<()> {
+        let options = fs_extra::dir::CopyOptions::new().content_only(true).overwrite(true);
+        match fs_extra::dir::copy(from, to, &options) {
+            Ok(_) => Ok(()),
+            Err(e) => {
+                Err(Failure::new(format!("cannot copy `{}` to `{}`", from.display(), to.display())).why(e))
+            }
+        }
     }
 
     /// `make` in a source tree: joins cargo's jobserver, or uses all cores outside of cargo.

@@ -5,19 +5,17 @@
 //! signed outside of the stage. What the later steps need is kept: `vmlinux`'s symbols and the objects of the EFI
 //! zboot wrapper.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use fs_err as fs;
 use fw_build::board::Switch;
+use fw_build::kconfig::required::{Required, expect_required};
+use fw_build::kconfig::{self, Btf, DotConfig, Request};
+use fw_build::key::sha256_bytes;
 use fw_build::run::Cmd;
 use fw_build::stage::{BuildCx, Inputs, StageSpec};
 use fw_build::toolchain::Toolchain;
-use fw_build::{Context, Failure, Result, kconfig};
-
-/// Fragments in merge order; a later one may not contradict an earlier one.
-const FRAGMENTS: [&str; 10] = [
-    "base", "soc", "board", "talos", "kubernetes", "storage", "network", "hardening", "qemu", "signing",
-];
+use fw_build::{Failure, Result};
 
 /// What identifies the builder in `/proc/version`: nothing of the machine or the day.
 const BUILD_ENV: [(&str, &str); 4] = [
@@ -31,24 +29,16 @@ const BUILD_ENV: [(&str, &str); 4] = [
 pub fn spec(inputs: &Inputs) -> Result<StageSpec> {
     let pin = inputs.pin("linux")?;
     let chain = Toolchain::aarch64()?;
-    let config = inputs.root.join("kernel-config");
     let btf = inputs.board.kernel.btf;
-    let debug = match btf {
-        Switch::On => "btf",
-        Switch::Off => "debug-none",
-    };
-    let fragments: Vec<PathBuf> =
-        FRAGMENTS.iter().chain([&debug]).map(|f| config.join(format!("{f}.config"))).collect();
-    let required = config.join("required.toml");
+    let config_dir = inputs.root.join("kernel-config");
+    let request = request(&config_dir, btf.into())?;
     let patches = inputs.crate_dir.join("patches");
     let version = pin.version.clone();
 
     let mut spec = StageSpec::new("linux-collabora", 1)?;
-    spec.pin(&pin)?.toolchain(&chain)?.tool("depmod", "--version")?.file("required", &required)?;
-    for fragment in &fragments {
-        let name = fragment.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        spec.file(&name, fragment)?;
-    }
+    spec.pin(&pin)?.toolchain(&chain)?.tool("depmod", "--version")?;
+    // Options and values only: a reworded reason in a fragment does not build a kernel.
+    spec.watch(&config_dir).setting("config", sha256_bytes(request.allconfig().as_bytes()))?;
     if patches.is_dir() {
         spec.file("patches", &patches)?;
     }
@@ -69,12 +59,24 @@ pub fn spec(inputs: &Inputs) -> Result<StageSpec> {
         let tree = cx.unpack(&pin)?;
         cx.patch_all(&tree, &patches)?;
         let kernel = Kernel { cx, tree: &tree, chain: &chain };
-        kernel.configure(&fragments, &required)?;
+        kernel.configure(&request)?;
         kernel.compile()?;
         let release = kernel.release(&version)?;
         kernel.keep(&release)?;
         kernel.install_modules(&release)
     }))
+}
+
+/// Merges the fragments and refuses a request that lacks a required option, before anything is fetched.
+fn request(dir: &Path, btf: Btf) -> Result<Request> {
+    let mut texts = Vec::new();
+    for name in kconfig::FRAGMENTS.iter().copied().chain([btf.fragment()]) {
+        texts.push((name, fs::read_to_string(dir.join(name))?));
+    }
+    let request = Request::merge(texts.iter().map(|(name, text)| (*name, text.as_str())))?;
+    let required = Required::parse("required.toml", &fs::read_to_string(dir.join("required.toml"))?)?;
+    expect_required(&required.check_fragments(&request, btf))?;
+    Ok(request)
 }
 
 struct Kernel<'a> {
@@ -102,18 +104,13 @@ impl Kernel<'_> {
         make
     }
 
-    /// Merges the fragments over `allnoconfig` and refuses every value that did not come out as asked for.
-    fn configure(&self, fragments: &[PathBuf], required: &Path) -> Result<()> {
-        let mut all = String::new();
-        for fragment in fragments {
-            all.push_str(&fs::read_to_string(fragment)?);
-            all.push('\n');
-        }
-        let merged = self.cx.work.join("requested.config");
-        fs::write(&merged, &all)?;
-        self.cx.run(self.make().env("KCONFIG_ALLCONFIG", &merged).arg("allnoconfig"))?;
-        let dotconfig = fs::read_to_string(self.tree.join(".config"))?;
-        kconfig::check(fragments, required, &dotconfig).context("the kernel configuration is not what was asked for")
+    /// Sets the requested values over `allnoconfig` and refuses every one that did not come out as asked for.
+    fn configure(&self, request: &Request) -> Result<()> {
+        let all = self.cx.work.join("requested.config");
+        fs::write(&all, request.allconfig())?;
+        self.cx.run(self.make().env("KCONFIG_ALLCONFIG", &all).arg("allnoconfig"))?;
+        let config = DotConfig::parse(&fs::read_to_string(self.tree.join(".config"))?)?;
+        kconfig::expect_kept(&kconfig::check_requested(request, &config))
     }
 
     fn compile(&self) -> Result<()> {

@@ -1,4 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! The bring-up userland's init and self-test.
+//! Chooses the role; the work is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+use bringup_selftest::machine::Machine;
+use bringup_selftest::report::Report;
+use bringup_selftest::role::{self, Role};
+use bringup_selftest::{boot, checks, sys};
+
+fn main() -> ExitCode {
+    let mut args = std::env::args();
+    let program = args.next().unwrap_or_default();
+    let first = args.next();
+    let Some(role) = role::of(&program, first.as_deref()) else {
+        eprintln!(
+            "selftest: unknown argument `{}`\nhint: run `selftest` for the report",
+            first.unwrap_or_default()
+        );
+        return ExitCode::from(2);
+    };
+    // Both inits mount over the running system's folders; only the kernel may start them.
+    if role != Role::Report && !rustix::process::getpid().is_init() {
+        eprintln!(
+            "selftest: `{program}` is for the kernel to start as process 1\nhint: run `selftest` for the report"
+        );
+        return ExitCode::from(2);
+    }
+    match role {
+        Role::InitramfsInit => boot::initramfs::main(),
+        Role::RootInit => boot::pid1::main(),
+        Role::Report => report(),
+    }
+}
+
+/// The report on standard output; exit status 0 only without a failed check.
+fn report() -> ExitCode {
+    let kernel = sys::Kernel::new();
+    let machine = Machine::new("/", &kernel);
+    let mut print = |line: &str| println!("{line}");
+    let mut report = Report::new(&mut print);
+    checks::run(&machine, &mut report);
+    if report.finish().fail == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

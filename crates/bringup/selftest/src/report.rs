@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The report: one line per check, and the sum at the end.
+//!
+//! Format, read by people on a serial line and by the rehearsal: `BRINGUP <name> pass|fail|skip <detail>`,
+//! at last `BRINGUP RESULT pass=N fail=M skip=K`. A name has no spaces; a detail is one line.
+
+use std::fmt;
+
+/// What a check found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is there and works.
+    Pass,
+    /// It is there and does not work, or it must be there and is not.
+    Fail,
+    /// The machine lacks it.
+    Skip,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Verdict::Pass => "pass",
+            Verdict::Fail => "fail",
+            Verdict::Skip => "skip",
+        })
+    }
+}
+
+/// How many checks ended how.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Passed.
+    pub pass: usize,
+    /// Failed.
+    pub fail: usize,
+    /// Skipped.
+    pub skip: usize,
+}
+
+/// Writes the lines as the checks end, so that a check that never ends is seen by what comes before it.
+pub struct Report<'a> {
+    print: &'a mut dyn FnMut(&str),
+    tally: Tally,
+}
+
+impl<'a> Report<'a> {
+    /// A report whose lines go to `print`, without line feed.
+    pub fn new(print: &'a mut dyn FnMut(&str)) -> Self {
+        Report { print, tally: Tally::default() }
+    }
+
+    /// Adds the line of one check.
+    pub fn add(&mut self, name: &str, verdict: Verdict, detail: impl fmt::Display) {
+        match verdict {
+            Verdict::Pass => self.tally.pass += 1,
+            Verdict::Fail => self.tally.fail += 1,
+            Verdict::Skip => self.tally.skip += 1,
+        }
+        (self.print)(&format!("BRINGUP {} {verdict} {}", word(name), one_line(&detail.to_string())));
+    }
+
+    /// Adds a passed check.
+    pub fn pass(&mut self, name: &str, detail: impl fmt::Display) {
+        self.add(name, Verdict::Pass, detail);
+    }
+
+    /// Adds a failed check.
+    pub fn fail(&mut self, name: &str, detail: impl fmt::Display) {
+        self.add(name, Verdict::Fail, detail);
+    }
+
+    /// Adds a check for something that the machine lacks.
+    pub fn skip(&mut self, name: &str, detail: impl fmt::Display) {
+        self.add(name, Verdict::Skip, detail);
+    }
+
+    /// Prints the sum and returns it.
+    pub fn finish(self) -> Tally {
+        let Tally { pass, fail, skip } = self.tally;
+        (self.print)(&format!("BRINGUP RESULT pass={pass} fail={fail} skip={skip}"));
+        self.tally
+    }
+}
+
+/// Device names come from the kernel and could hold anything; the name column must stay one word.
+fn word(name: &str) -> String {
+    name.chars().map(|c| if c.is_whitespace() || c.is_control() { '_' } else { c }).collect()
+}
+
+fn one_line(text: &str) -> String {
+    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    clean.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_and_sum() {
+        let mut lines = Vec::new();
+        let mut print = |line: &str| lines.push(line.to_owned());
+        let mut report = Report::new(&mut print);
+        report.pass("a", "fine");
+        report.fail("b c", "two\nlines\t\u{1b}[31m");
+        report.skip("d", "");
+        report.skip("e", "none");
+        let tally = report.finish();
+        assert_eq!(tally, Tally { pass: 1, fail: 1, skip: 2 });
+        assert_eq!(
+            lines,
+            [
+                "BRINGUP a pass fine",
+                "BRINGUP b_c fail two lines [31m",
+                "BRINGUP d skip ",
+                "BRINGUP e skip none",
+                "BRINGUP RESULT pass=1 fail=1 skip=2"
+            ]
+        );
+    }
+}

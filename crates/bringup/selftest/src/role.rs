@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Which of its three parts the program plays, told from the name it was started by.
+
+/// The parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// `/init` of the initramfs: finds the real root and goes there.
+    InitramfsInit,
+    /// `/sbin/init` of the real root: runs the self-test, then acts.
+    RootInit,
+    /// Any other name: prints the report and ends.
+    Report,
+}
+
+/// The role for a program name (`argv[0]`) and the first argument; `None` for an unknown argument.
+///
+/// The kernel passes words of its command line on as arguments of init, so an argument only counts when
+/// the name does not already decide.
+pub fn of(program: &str, first: Option<&str>) -> Option<Role> {
+    match program {
+        "/init" => return Some(Role::InitramfsInit),
+        "/sbin/init" | "/usr/sbin/init" => return Some(Role::RootInit),
+        _ => {}
+    }
+    match first {
+        None | Some("report") => Some(Role::Report),
+        Some("init") => Some(Role::InitramfsInit),
+        Some("sbin/init") => Some(Role::RootInit),
+        Some(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_names_decide_whatever_follows() {
+        assert_eq!(of("/init", Some("single")), Some(Role::InitramfsInit));
+        assert_eq!(of("/sbin/init", Some("init")), Some(Role::RootInit));
+    }
+
+    #[test]
+    fn the_argument_decides_for_other_names() {
+        assert_eq!(of("selftest", None), Some(Role::Report));
+        assert_eq!(of("/usr/sbin/selftest", Some("report")), Some(Role::Report));
+        assert_eq!(of("selftest", Some("init")), Some(Role::InitramfsInit));
+        assert_eq!(of("selftest", Some("sbin/init")), Some(Role::RootInit));
+        assert_eq!(of("selftest", Some("--help")), None);
+    }
+}

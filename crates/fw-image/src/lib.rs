@@ -3,3 +3,16 @@
 //!
 //! Everything here works on byte slices, readers and writers that the caller gives: no network, no
 //! process, no knowledge of where a file came from.
+
+pub mod crc;
+pub mod disk;
+pub mod gpt;
+pub mod guid;
+pub mod lba;
+pub mod window;
+
+/// Lower-case hex text, the form of every digest in maps and manifests.
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    bytes.iter().flat_map(|b| [b >> 4, b & 15]).map(|d| char::from(DIGITS[usize::from(d)])).collect()
+}

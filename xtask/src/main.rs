@@ -1,4 +1,55 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! The project's verbs: one module per verb, one `run` each; owns the screen.
+//! Parses the command line, runs the verb, and turns a failure into text and an exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use xtask::exit::Exit;
+use xtask::{doctor, fetch, image, qemu, setup, test, why};
+
+/// Builds, checks and rehearses the Talos Linux image for the NanoPi M6.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 an image exists but must not be flashed.
+Variables: FW_STORE, FW_MIRROR, FW_OFFLINE, FW_BUILD, FW_DEBIAN_MIRROR, FW_KEYS, FW_KEEP_WORK (see docs/variables.md).")]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Build the disk image.
+    Image(image::Args),
+    /// Boot the image file in QEMU and judge what comes up.
+    Qemu(qemu::Args),
+    /// List what the host lacks.
+    Doctor(doctor::Args),
+    /// Install what the host lacks.
+    Setup(setup::Args),
+    /// Fill the store with all sources.
+    Fetch(fetch::Args),
+    /// Say what a stage's key is made of and what changed.
+    Why(why::Args),
+    /// Run the tests and count them.
+    Test(test::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match &Cli::parse().verb {
+        Verb::Image(args) => image::run(args),
+        Verb::Qemu(args) => qemu::run(args),
+        Verb::Doctor(args) => doctor::run(args),
+        Verb::Setup(args) => setup::run(args),
+        Verb::Fetch(args) => fetch::run(args),
+        Verb::Why(args) => why::run(args),
+        Verb::Test(args) => test::run(args),
+    };
+    match result {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            Exit::Failed.into()
+        }
+    }
+}

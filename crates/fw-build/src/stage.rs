@@ -18,7 +18,7 @@ use crate::key::{Key, KeyInputs, sha256_tree};
 use crate::manifest::{Manifests, Pin};
 use crate::run::{Cmd, LineSink, die_with_parent};
 use crate::status::{Phase, Status};
-use crate::store::{Built, Entry, Origin, Store};
+use crate::store::{Built, Entry, PinUsed, Store};
 use crate::toolchain::{Toolchain, first_line};
 use crate::unpack;
 
@@ -95,7 +95,9 @@ impl Inputs {
         let mut upstream = BTreeMap::new();
         for (name, value) in std::env::vars() {
             // Cargo hands a dependency's `key=…` metadata on as DEP_<LINKS>_KEY.
-            let Some(links) = name.strip_prefix("DEP_").and_then(|n| n.strip_suffix("_KEY")) else { continue };
+            let Some(links) = name.strip_prefix("DEP_").and_then(|n| n.strip_suffix("_KEY")) else {
+                continue;
+            };
             let stage = links.to_lowercase().replace('_', "-");
             let dir = env_path(&format!("DEP_{links}_DIR"))?;
             upstream.insert(stage.clone(), Upstream { stage, key: Key::parse(&value)?, dir });
@@ -138,9 +140,9 @@ impl Inputs {
 }
 
 fn env_path(name: &str) -> Result<PathBuf> {
-    std::env::var_os(name)
-        .map(PathBuf::from)
-        .ok_or_else(|| Failure::new(format!("`{name}` is not set")).why("this runs from a build script of cargo"))
+    std::env::var_os(name).map(PathBuf::from).ok_or_else(|| {
+        Failure::new(format!("`{name}` is not set")).why("this runs from a build script of cargo")
+    })
 }
 
 /// The work of a stage.
@@ -279,7 +281,9 @@ impl BuildCx<'_> {
     /// # Errors
     /// The pin was not declared.
     pub fn fetched(&self, pin: &Pin) -> Result<&Fetched> {
-        self.fetched.get(&pin.id()).ok_or_else(|| Failure::new(format!("pin `{}` was not declared", pin.id())))
+        self.fetched
+            .get(&pin.id())
+            .ok_or_else(|| Failure::new(format!("pin `{}` was not declared", pin.id())))
     }
 
     /// Unpacks a pin without its top folder into `src/<manifest>` of the work folder.
@@ -352,9 +356,8 @@ impl BuildCx<'_> {
 
     /// `make` in a source tree: joins cargo's jobserver, or uses all cores outside of cargo.
     pub fn make(&self, tree: &Path) -> Cmd {
-        let flags = std::env::var("CARGO_MAKEFLAGS").unwrap_or_else(|_| {
-            format!("-j{}", std::thread::available_parallelism().map_or(1, usize::from))
-        });
+        let flags = std::env::var("CARGO_MAKEFLAGS")
+            .unwrap_or_else(|_| format!("-j{}", std::thread::available_parallelism().map_or(1, usize::from)));
         Cmd::new("make").cwd(tree).env("MAKEFLAGS", flags)
     }
 
@@ -485,11 +488,17 @@ fn build(store: &Store, mut spec: StageSpec, mode: BuildMode, root: &Path) -> Re
         |work| {
             status.phase(Phase::Fetching, None);
             // All pins first: a source that is not to be had is known before anything is compiled.
-            let mut fetched = BTreeMap::new();
+            let (mut fetched, mut origins) = (BTreeMap::new(), BTreeMap::new());
             for pin in &spec.pins {
-                fetched.insert(pin.id(), fetcher.fetch(pin, &status)?);
+                let file = fetcher.fetch(pin, &status)?;
+                let used = PinUsed {
+                    version: pin.version.clone(),
+                    origin: file.origin_label.clone(),
+                    sha256: file.sha256.clone(),
+                };
+                origins.insert(pin.id(), used);
+                fetched.insert(pin.id(), file);
             }
-            let origins = fetched.iter().map(|(id, f)| (id.clone(), f.origin_label.clone())).collect();
             status.phase(Phase::Building, total);
             let cx = BuildCx {
                 work: work.to_owned(),
@@ -506,8 +515,7 @@ fn build(store: &Store, mut spec: StageSpec, mode: BuildMode, root: &Path) -> Re
         },
     );
     match &result {
-        Ok((_, Origin::Cached)) => status.phase(Phase::Cached, None),
-        Ok((_, Origin::Built)) => status.phase(Phase::Built, None),
+        Ok((_, origin)) => status.phase((*origin).into(), None),
         Err(_) => status.phase(Phase::Failed, None),
     }
     result.map(|(entry, _)| entry).context(format!("stage `{name}` failed"))

@@ -40,6 +40,17 @@ pub struct Output {
     pub sha256: String,
 }
 
+/// A pin as it was used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinUsed {
+    /// Version of the pin.
+    pub version: String,
+    /// Kind and name of the origin that answered; never a machine's own mirror address.
+    pub origin: String,
+    /// SHA-256 of the file.
+    pub sha256: String,
+}
+
 /// What an entry holds and what it was made from (`stage.json`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
@@ -53,8 +64,8 @@ pub struct Record {
     pub inputs: KeyInputs,
     /// Outputs by role.
     pub outputs: BTreeMap<String, Output>,
-    /// Which origin each pin came from (pin id, origin). Not part of the key.
-    pub origins: BTreeMap<String, String>,
+    /// Which origin each pin came from, by pin id. Not part of the key.
+    pub origins: BTreeMap<String, PinUsed>,
     /// Counted build steps: the next build's estimate.
     pub steps: u64,
     /// How long the build took, in seconds.
@@ -91,9 +102,8 @@ impl Entry {
     /// # Errors
     /// No readable record, another schema, or an output is missing or has another size.
     pub fn load(dir: &Path) -> Result<Entry> {
-        let record: Record = serde_json::from_slice(&fs::read(dir.join(RECORD_FILE))?).map_err(|e| {
-            Failure::new(format!("cannot read `{}`", dir.join(RECORD_FILE).display())).why(e)
-        })?;
+        let record: Record = serde_json::from_slice(&fs::read(dir.join(RECORD_FILE))?)
+            .map_err(|e| Failure::new(format!("cannot read `{}`", dir.join(RECORD_FILE).display())).why(e))?;
         if record.schema != SCHEMA {
             return Err(Failure::new(format!("`{}` has another form of record", dir.display())));
         }
@@ -134,8 +144,8 @@ impl Entry {
 /// What a build reports beside its outputs.
 #[derive(Debug, Clone, Default)]
 pub struct Built {
-    /// Which origin each pin came from.
-    pub origins: BTreeMap<String, String>,
+    /// Which origin each pin came from, by pin id.
+    pub origins: BTreeMap<String, PinUsed>,
     /// Counted steps.
     pub steps: u64,
 }
@@ -226,7 +236,8 @@ impl Store {
     /// The lock file cannot be made or locked.
     pub fn lock(&self, name: &str, waiting: impl FnOnce()) -> Result<Lock> {
         let path = self.root.join("lock").join(format!("{name}.lock"));
-        let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path)?.into_parts().0;
+        let file =
+            fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path)?.into_parts().0;
         if file.try_lock().is_err() {
             waiting();
             file.lock().map_err(Failure::from).context(format!("cannot lock `{}`", path.display()))?;
@@ -269,7 +280,8 @@ impl Store {
         let mut recorded = BTreeMap::new();
         for (role, path) in outputs {
             let full = out.join(path);
-            let size_bytes = tree_size(&full).map_err(|e| e.during(format!("`{stage}` did not make `{role}`")))?;
+            let size_bytes =
+                tree_size(&full).map_err(|e| e.during(format!("`{stage}` did not make `{role}`")))?;
             if size_bytes == 0 {
                 return Err(Failure::new(format!("`{stage}` made an empty `{role}`"))
                     .why(format!("`{}` has no bytes", full.display())));
@@ -314,6 +326,15 @@ pub enum Origin {
     Cached,
     /// It was built by this call.
     Built,
+}
+
+impl From<Origin> for crate::status::Phase {
+    fn from(origin: Origin) -> Self {
+        match origin {
+            Origin::Cached => crate::status::Phase::Cached,
+            Origin::Built => crate::status::Phase::Built,
+        }
+    }
 }
 
 /// Writes JSON by temporary file, sync and rename.
@@ -448,11 +469,17 @@ mod tests {
             for _ in 0..4 {
                 s.spawn(|| {
                     store
-                        .ensure("s", &inputs("1"), &outputs(), || (), |work| {
-                            builds.fetch_add(1, Ordering::SeqCst);
-                            std::thread::sleep(Duration::from_millis(50));
-                            make("x")(work)
-                        })
+                        .ensure(
+                            "s",
+                            &inputs("1"),
+                            &outputs(),
+                            || (),
+                            |work| {
+                                builds.fetch_add(1, Ordering::SeqCst);
+                                std::thread::sleep(Duration::from_millis(50));
+                                make("x")(work)
+                            },
+                        )
                         .expect("entry");
                 });
             }

@@ -23,7 +23,8 @@ pub fn publish(cx: &Context, image: &Entry, stages: &Results) -> Result<PathBuf>
     let map = format!("{name}.map.json");
     let mut changed = false;
     for (role, file) in [("raw-xz", &raw), ("map", &map)] {
-        changed |= copy_if_different(&image.path(role)?, &out.join(file), &image.record.outputs[role].sha256)?;
+        changed |=
+            copy_if_different(&image.path(role)?, &out.join(file), &image.record.outputs[role].sha256)?;
     }
     if changed || !out.join("SHA256SUMS").exists() {
         let mut sums = String::new();

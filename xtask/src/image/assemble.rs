@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The disk image: region plan, file systems, GPT, compression, map. A result of the store like any other.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use fs_err as fs;
+use fw_build::board::{Filesystem, PartitionKind, Switch};
+use fw_build::key::{KeyInputs, sha256_bytes, sha256_file};
+use fw_build::status::{Phase, Status};
+use fw_build::store::{Built, Entry};
+use fw_build::toolchain::first_line;
+use fw_build::{Failure, Result};
+use fw_image::cmdline::Cmdline;
+use fw_image::disk::{Content, PartitionPlan, Plan, RawPlan, Start, Written};
+use fw_image::guid::Guid;
+use fw_image::lba::{Lba, MIB};
+use fw_image::map::{self, ImageMap};
+use fw_image::{fat, gpt, grubcfg, xz};
+
+use super::boot::{self, BootFile};
+use super::select::{Bootloader, Selection, Userland};
+use crate::context::Context;
+use crate::screen::Screen;
+use crate::sign::SignedKernel;
+use crate::stages::Results;
+use crate::userland;
+
+/// Raise it when this step's code changes what it makes.
+const RECIPE_VERSION: u32 = 1;
+
+/// Where GRUB lies on the ESP: UEFI's removable media path for AArch64 (UEFI 2.10, 3.5.1.1).
+const GRUB_PATH: &str = "EFI/BOOT/BOOTAA64.EFI";
+
+/// What the image is made of.
+pub struct Parts<'a> {
+    /// Stage results.
+    pub stages: &'a Results,
+    /// Kernel and modules.
+    pub kernel: &'a SignedKernel,
+    /// The initramfs.
+    pub userland: &'a Entry,
+}
+
+/// Makes the image, or finds it in the store.
+///
+/// # Errors
+/// The layout is refused, or a tool failed.
+pub fn ensure(cx: &Context, selection: &Selection, parts: &Parts, screen: &Screen) -> Result<Entry> {
+    let cmdline = kernel_cmdline(cx, selection)?;
+    let mut inputs = KeyInputs::default();
+    inputs.add("recipe", format!("image {RECIPE_VERSION}"))?;
+    inputs.add("file:board", sha256_file(&cx.root.join("boards/nanopi-m6.toml"))?)?;
+    inputs.add("setting:cmdline", cmdline.as_str())?;
+    inputs.add("setting:talos", selection.talos.as_str())?;
+    inputs.add("setting:userland", selection.userland.name())?;
+    inputs.add("setting:bootloader", format!("{:?}", selection.bootloader))?;
+    for stage in ["u-boot-nanopi-m6", "dtb", "grub-efi"] {
+        inputs.add(format!("stage:{stage}"), parts.stages.get(stage)?.record.key.as_str())?;
+    }
+    inputs.add("stage:signed-kernel", parts.kernel.entry.record.key.as_str())?;
+    inputs.add("stage:userland", parts.userland.record.key.as_str())?;
+    inputs.add("tool:mkfs.xfs", first_line(&fw_build::run::Cmd::new("mkfs.xfs").arg("-V"))?)?;
+    let outputs = [("raw-xz", "image.raw.xz"), ("map", "image.map.json")]
+        .map(|(r, p)| (r.to_owned(), PathBuf::from(p)));
+    let status = screen.step("image");
+    let (entry, origin) = cx
+        .store
+        .ensure(
+            "image",
+            &inputs,
+            &outputs,
+            || status.phase(Phase::Waiting, None),
+            |work| {
+                status.phase(Phase::Building, Some(5));
+                Assembly { cx, selection, parts, cmdline: &cmdline, work, status: &status }.run()?;
+                Ok(Built::default())
+            },
+        )
+        .inspect_err(|_| status.phase(Phase::Failed, None))?;
+    status.phase(origin.into(), None);
+    Ok(entry)
+}
+
+/// Talos's line for this release with the board's arguments; the self-test adds its console.
+fn kernel_cmdline(cx: &Context, selection: &Selection) -> Result<String> {
+    let board = cx.board.kernel.args.iter().map(String::as_str);
+    let overlay: Vec<&str> = match selection.userland {
+        Userland::Talos => board.collect(),
+        // First: the last console of the line becomes /dev/console, and that is the board's.
+        Userland::Bringup => userland::BRINGUP_KERNEL_ARGS.into_iter().chain(board).collect(),
+    };
+    let extra: Vec<&str> = selection.extra_kernel_args.iter().map(String::as_str).collect();
+    let cmdline = Cmdline::metal_arm64_v1_10(&overlay, &extra)
+        .map_err(|e| Failure::new("the kernel arguments cannot be used").why(e))?;
+    Ok(cmdline.to_string())
+}
+
+struct Assembly<'a> {
+    cx: &'a Context,
+    selection: &'a Selection,
+    parts: &'a Parts<'a>,
+    cmdline: &'a str,
+    work: &'a std::path::Path,
+    status: &'a Status,
+}
+
+impl Assembly<'_> {
+    fn run(&self) -> Result<()> {
+        let refused = |e: &dyn std::fmt::Display| Failure::new("the disk layout is refused").why(e);
+        self.status.step("BOOT partition");
+        let boot_files = self.boot_files()?;
+        // Laid out once without content sizes that depend on file systems: nothing is made for a layout that
+        // would be refused.
+        let layout = self.plan(&BTreeMap::new())?.check().map_err(|e| refused(&e))?;
+        let efi_start = layout
+            .regions()
+            .iter()
+            .find(|r| r.name == "EFI")
+            .map(|r| r.start)
+            .ok_or_else(|| Failure::new("the board file has no partition `EFI`"))?;
+        let mut content = BTreeMap::new();
+        for partition in &self.cx.board.disk.partitions {
+            let size_bytes = partition.size_mib * MIB;
+            let path = match partition.filesystem {
+                Filesystem::Zero => continue,
+                Filesystem::Xfs => boot::make(self.work, size_bytes, &boot_files)?,
+                Filesystem::Fat32 => {
+                    self.status.step("EFI partition");
+                    self.efi(size_bytes, efi_start)?
+                }
+            };
+            content.insert(partition.name.clone(), path);
+        }
+        self.status.step("disk");
+        let layout = self.plan(&content)?.check().map_err(|e| refused(&e))?;
+        let raw = self.work.join("image.raw");
+        let mut file = fs::File::create(&raw)?.into_parts().0;
+        let written =
+            layout.write(&mut file).map_err(|e| Failure::new("cannot write the disk image").why(e))?;
+        drop(file);
+        self.status.step("compress");
+        let packed = self.work.join("out/image.raw.xz");
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let summary = xz::compress(&mut fs::File::open(&raw)?, &mut fs::File::create(&packed)?, threads)
+            .map_err(|e| Failure::new("cannot compress the disk image").why(e))?;
+        self.status.step("map");
+        let map = self.map(&written, &boot_files, summary.raw_sha256)?;
+        let text = map.to_json().map_err(|e| Failure::new("cannot write the image map").why(e))?;
+        fs::write(self.work.join("out/image.map.json"), text)?;
+        // Of no use after compression, and as large as the disk where holes are not kept.
+        fs::remove_file(raw)?;
+        Ok(())
+    }
+
+    fn boot_files(&self) -> Result<[BootFile; 3]> {
+        let config = grubcfg::Config::image(&self.selection.talos, self.cmdline)
+            .render()
+            .map_err(|e| Failure::new("cannot write `grub.cfg`").why(e))?;
+        let config_path = self.work.join("grub.cfg");
+        fs::write(&config_path, config)?;
+        Ok([
+            BootFile { path: "A/vmlinuz", mode: 0o644, source: self.parts.kernel.entry.path("vmlinuz")? },
+            BootFile { path: "A/initramfs.xz", mode: 0o644, source: self.parts.userland.path("initramfs")? },
+            // Talos writes it readable for root only.
+            BootFile { path: "grub/grub.cfg", mode: 0o600, source: config_path },
+        ])
+    }
+
+    fn efi_files(&self) -> Result<[(String, PathBuf); 2]> {
+        Ok([
+            (GRUB_PATH.to_owned(), self.parts.stages.get("grub-efi")?.path("grub")?),
+            (format!("dtb/{}", self.cx.board.dtb), self.parts.stages.get("dtb")?.path("dtb")?),
+        ])
+    }
+
+    fn efi(&self, size_bytes: u64, partition_start: Lba) -> Result<PathBuf> {
+        let mut files = Vec::new();
+        for (path, source) in self.efi_files()? {
+            files.push((path, fs::read(source)?));
+        }
+        let files: Vec<(&str, &[u8])> = files.iter().map(|(p, b)| (p.as_str(), b.as_slice())).collect();
+        let spec = fat::Spec {
+            size_bytes,
+            label: "EFI".to_owned(),
+            volume_id: fat::volume_id("EFI"),
+            partition_start,
+        };
+        let path = self.work.join("efi.fat");
+        let mut image =
+            fs::OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path)?;
+        image.set_len(size_bytes)?;
+        fat::build(&mut image, &spec, &files)
+            .map_err(|e| Failure::new("cannot make the EFI partition").why(e))?;
+        Ok(path)
+    }
+
+    fn plan(&self, content: &BTreeMap<String, PathBuf>) -> Result<Plan> {
+        let disk = &self.cx.board.disk;
+        let mut raw = Vec::new();
+        if self.selection.bootloader == Bootloader::UBoot {
+            for region in &disk.regions {
+                let path = self.parts.stages.get(&region.stage)?.path(&region.role)?;
+                raw.push(RawPlan {
+                    name: region.name.clone(),
+                    owner: region.stage.clone(),
+                    start: Lba(region.start_lba),
+                    limit: Lba(region.limit_lba),
+                    content: Content::file(&path)?,
+                });
+            }
+        }
+        let mut partitions = Vec::new();
+        for partition in &disk.partitions {
+            let (type_guid, attributes) = match partition.kind {
+                PartitionKind::Efi => (Guid::EFI_SYSTEM, 0),
+                PartitionKind::Bios => (Guid::BIOS_BOOT, gpt::ATTRIBUTE_LEGACY_BIOS_BOOTABLE),
+                PartitionKind::Linux => (Guid::LINUX_DATA, 0),
+            };
+            partitions.push(PartitionPlan {
+                name: partition.name.clone(),
+                owner: "xtask".to_owned(),
+                type_guid,
+                guid: Guid::from_label(&partition.name),
+                attributes,
+                start: Start::Next,
+                size_bytes: partition.size_mib * MIB,
+                content: match content.get(&partition.name) {
+                    Some(path) => Content::file(path)?,
+                    None => Content::Zero,
+                },
+            });
+        }
+        Ok(Plan {
+            size_bytes: disk.size_bytes,
+            // Talos v1.13 derives its disk GUID from this label.
+            disk_guid: Guid::from_label("talos-image-disk"),
+            offset_sectors: disk.offset_sectors,
+            partitions,
+            raw,
+        })
+    }
+
+    fn map(&self, written: &[Written], boot: &[BootFile], sha256: String) -> Result<ImageMap> {
+        let mut regions = Vec::new();
+        for w in written {
+            let stage = self.parts.stages.get(&w.owner).ok();
+            let version = stage.and_then(|s| pin_of(&s.record.inputs, "u-boot"));
+            let mut region = map::Region::of(w, version, stage.map(|s| s.record.key.as_str().to_owned()));
+            match w.name.as_str() {
+                "EFI" => {
+                    for (path, source) in self.efi_files()? {
+                        region.files.insert(path, sha256_file(&source)?);
+                    }
+                }
+                "BOOT" => {
+                    for file in boot {
+                        region.files.insert(file.path.to_owned(), sha256_file(&file.source)?);
+                    }
+                }
+                _ => {}
+            }
+            regions.push(region);
+        }
+        let mut origins = BTreeMap::new();
+        let mut facts = BTreeMap::new();
+        for (stage, entry) in self.parts.stages.iter() {
+            facts.insert(format!("stage:{stage}"), entry.record.key.as_str().to_owned());
+            for (id, used) in &entry.record.origins {
+                let fw_build::store::PinUsed { version, origin, sha256 } = used.clone();
+                origins.insert(id.clone(), map::Origin { version, origin, sha256 });
+            }
+        }
+        facts.insert("certificate-sha256".to_owned(), self.parts.kernel.certificate_sha256.clone());
+        facts.insert("kernel-arguments".to_owned(), self.cmdline.to_owned());
+        facts.insert("bootloader".to_owned(), format!("{:?}", self.selection.bootloader).to_lowercase());
+        facts.insert("userland-key".to_owned(), self.parts.userland.record.key.as_str().to_owned());
+        facts.insert(
+            "board-file".to_owned(),
+            sha256_bytes(&fs::read(self.cx.root.join("boards/nanopi-m6.toml"))?),
+        );
+        Ok(ImageMap {
+            schema_version: map::SCHEMA_VERSION,
+            image: format!("{}.raw", self.cx.board.disk.image),
+            board: self.cx.board.name.clone(),
+            size_bytes: self.cx.board.disk.size_bytes,
+            sha256,
+            userland: match self.selection.userland {
+                Userland::Talos => map::Userland::Talos,
+                Userland::Bringup => map::Userland::Bringup,
+            },
+            kernel_release: self.parts.kernel.release.clone(),
+            talos_version: self.selection.talos.clone(),
+            btf: match self.cx.board.kernel.btf {
+                Switch::On => map::Presence::On,
+                Switch::Off => map::Presence::Off,
+            },
+            // Nobody is known to have booted this mix of parts on this board.
+            evidence: map::Evidence::BuiltOnly,
+            regions,
+            origins,
+            facts,
+        })
+    }
+}
+
+/// Version of the stage's own pin as its key inputs have it.
+fn pin_of(inputs: &KeyInputs, manifest: &str) -> Option<String> {
+    let label = format!("pin:{manifest}");
+    let (_, value) = inputs.iter().find(|(l, _)| *l == label)?;
+    Some(value.split(' ').next()?.to_owned())
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What the kernel starts: one module per userland, each giving an initramfs in Talos's container.
+//!
+//! Here they become results of the store, keyed by what they are made of.
+
+pub mod bringup;
+pub mod talos;
+
+use std::path::{Path, PathBuf};
+
+use fw_build::key::{KeyInputs, sha256_file};
+use fw_build::run::Cmd;
+use fw_build::status::{Phase, Status};
+use fw_build::store::{Built, Entry, Origin};
+use fw_build::toolchain::first_line;
+use fw_build::{Context as _, Result};
+
+use crate::board_binary::build_board_binary;
+use crate::context::Context;
+use crate::image::{Selection, Userland};
+use crate::screen::Screen;
+use crate::sign::SignedKernel;
+use crate::stages::Results;
+
+/// Kernel arguments of the self-test image beside the board's: the serial console of QEMU's `virt` machine. The
+/// board has no such device, and a console that never appears is ignored.
+pub const BRINGUP_KERNEL_ARGS: [&str; 1] = ["console=ttyAMA0"];
+
+/// Raise one when the composing code changes what it makes.
+const BRINGUP_RECIPE_VERSION: u32 = 1;
+const TALOS_RECIPE_VERSION: u32 = 1;
+
+/// Composes the selected userland, or finds it in the store. Its initramfs has the role `initramfs`.
+///
+/// # Errors
+/// A part cannot be had, or a tool failed.
+pub fn compose(
+    cx: &Context,
+    selection: &Selection,
+    stages: &Results,
+    kernel: &SignedKernel,
+    screen: &Screen,
+) -> Result<Entry> {
+    let status = screen.step("userland");
+    let composed = match selection.userland {
+        Userland::Bringup => compose_bringup(cx, stages, kernel, &status),
+        Userland::Talos => compose_talos(cx, selection, kernel, &status),
+    };
+    let (entry, origin) = composed
+        .inspect_err(|_| status.phase(Phase::Failed, None))
+        .context(format!("cannot make the userland `{}`", selection.userland.name()))?;
+    status.phase(origin.into(), None);
+    Ok(entry)
+}
+
+fn outputs() -> [(String, PathBuf); 1] {
+    [("initramfs".to_owned(), PathBuf::from("initramfs.xz"))]
+}
+
+/// The tools and libraries that pack squashfs and initramfs; their versions decide the bytes.
+fn packers(inputs: &mut KeyInputs) -> Result<()> {
+    inputs.add("tool:tar2sqfs", first_line(&Cmd::new("tar2sqfs").arg("--version"))?)?;
+    inputs.add("zstd", zstd::zstd_safe::version_string())
+}
+
+fn module_tree(kernel: &SignedKernel, modules: &Path) -> PathBuf {
+    modules.join("usr/lib/modules").join(&kernel.release)
+}
+
+fn compose_bringup(
+    cx: &Context,
+    stages: &Results,
+    kernel: &SignedKernel,
+    status: &Status,
+) -> Result<(Entry, Origin)> {
+    status.phase(Phase::Building, None);
+    status.step("compile the self-test program");
+    let selftest = build_board_binary("bringup-selftest", "selftest")?;
+    let busybox = stages.get("bringup")?;
+    let linux = stages.get("linux-collabora")?;
+    let mut inputs = KeyInputs::default();
+    inputs.add("recipe", format!("userland-bringup {BRINGUP_RECIPE_VERSION}"))?;
+    inputs.add("selftest", sha256_file(&selftest)?)?;
+    inputs.add("stage:bringup", busybox.record.key.as_str())?;
+    inputs.add("stage:signed-kernel", kernel.entry.record.key.as_str())?;
+    packers(&mut inputs)?;
+    cx.store.ensure(
+        "userland-bringup",
+        &inputs,
+        &outputs(),
+        || status.phase(Phase::Waiting, None),
+        |work| {
+            let parts = bringup::Inputs {
+                busybox: &busybox.path("busybox")?,
+                selftest: &selftest,
+                module_tree: &module_tree(kernel, &kernel.entry.path("modules")?),
+                unsigned_tree: &module_tree(kernel, &linux.path("modules")?),
+                progress: status,
+            };
+            bringup::compose(&parts, &work.join("out/initramfs.xz"))?;
+            Ok(Built::default())
+        },
+    )
+}
+
+fn compose_talos(
+    cx: &Context,
+    selection: &Selection,
+    kernel: &SignedKernel,
+    status: &Status,
+) -> Result<(Entry, Origin)> {
+    let mut releases = cx.manifests.releases("talos")?.clone();
+    let mut inputs = KeyInputs::default();
+    inputs.add("recipe", format!("userland-talos {TALOS_RECIPE_VERSION}"))?;
+    inputs.add("talos", selection.talos.as_str())?;
+    // Unknown before the first fetch. Recording it changes the key, which makes one more composition.
+    inputs.add("release", releases.recorded(&selection.talos, talos::ASSET).unwrap_or("first fetch"))?;
+    inputs.add("stage:signed-kernel", kernel.entry.record.key.as_str())?;
+    packers(&mut inputs)?;
+    let fetcher = cx.fetcher()?;
+    cx.store.ensure(
+        "userland-talos",
+        &inputs,
+        &outputs(),
+        || status.phase(Phase::Waiting, None),
+        |work| {
+            status.phase(Phase::Fetching, None);
+            let parts = talos::Inputs {
+                fetcher: &fetcher,
+                releases: &mut releases,
+                version: &selection.talos,
+                assets_dir: &cx.store.root().join("talos"),
+                module_tree: &module_tree(kernel, &kernel.entry.path("modules")?),
+                progress: status,
+            };
+            talos::compose(parts, &work.join("out/initramfs.xz"))?;
+            Ok(Built::default())
+        },
+    )
+}

@@ -6,6 +6,7 @@
 
 pub mod crc;
 pub mod disk;
+pub mod fat;
 pub mod gpt;
 pub mod guid;
 pub mod lba;

@@ -11,6 +11,7 @@ pub mod gpt;
 pub mod guid;
 pub mod lba;
 pub mod window;
+pub mod xfs;
 
 /// Lower-case hex text, the form of every digest in maps and manifests.
 pub fn hex(bytes: &[u8]) -> String {

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Read-only access: list of files, and content of a file.
+//!
+//! Knows short-form and block directories, leaf and node directories by their data blocks, and files of
+//! up to some twenty extents (no extent tree): what mkfs.xfs makes from a prototype.
+
+use std::io::{Read, Seek};
+
+use super::inode::{self, core};
+use super::{Superblock, XfsError, be16, be32, be64, read_at};
+
+/// `S_IFMT`, and the two types of interest.
+const MODE_TYPE: u16 = 0o170_000;
+const MODE_DIRECTORY: u16 = 0o040_000;
+const MODE_FILE: u16 = 0o100_000;
+
+/// Data fork formats.
+const FORMAT_LOCAL: u8 = 1;
+const FORMAT_EXTENTS: u8 = 2;
+
+/// Directory data lies below this offset, index blocks above (`XFS_DIR2_LEAF_OFFSET`).
+const DIRECTORY_DATA_END_BYTES: u64 = 1 << 35;
+/// Header of a directory block with CRC (`struct xfs_dir3_data_hdr`).
+const DIRECTORY_HEADER_BYTES: usize = 64;
+/// `XFS_DIR2_DATA_FREE_TAG`: what follows is not an entry.
+const FREE_TAG: u16 = 0xffff;
+/// Nested deeper, an image is damaged or not ours.
+const MAX_DEPTH: usize = 32;
+
+/// What an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EntryKind {
+    /// A directory.
+    Directory,
+    /// A regular file.
+    File,
+    /// Anything else.
+    Other,
+}
+
+/// A directory entry with its inode's facts.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry {
+    /// Path without a leading `/`.
+    pub path: String,
+    /// What it is.
+    pub kind: EntryKind,
+    /// Permission bits.
+    pub mode: u16,
+    /// Size.
+    pub size_bytes: u64,
+    /// Inode number.
+    pub inode: u64,
+}
+
+/// A contiguous piece of a file, in blocks.
+struct Extent {
+    offset: u64,
+    start: u64,
+    count: u64,
+    unwritten: bool,
+}
+
+/// An xfs image, for reading.
+#[derive(Debug)]
+pub struct Xfs<R> {
+    image: R,
+    superblock: Superblock,
+}
+
+impl<R: Read + Seek> Xfs<R> {
+    /// Opens an image (a partition inside a disk image: see [`Window`](crate::window::Window)).
+    ///
+    /// # Errors
+    /// [`XfsError::NotXfs`].
+    pub fn open(mut image: R) -> Result<Xfs<R>, XfsError> {
+        let superblock = Superblock::read(&mut image)?;
+        Ok(Xfs { image, superblock })
+    }
+
+    /// The superblock.
+    pub fn superblock(&self) -> &Superblock {
+        &self.superblock
+    }
+
+    /// Everything below the root, sorted by path.
+    ///
+    /// # Errors
+    /// A damaged image, or a layout this reader does not know.
+    pub fn list(&mut self) -> Result<Vec<Entry>, XfsError> {
+        let mut entries = Vec::new();
+        let mut todo = vec![(String::new(), self.superblock.root_inode, 0)];
+        while let Some((prefix, directory, depth)) = todo.pop() {
+            for (name, number) in self.directory(directory)? {
+                let entry = self.entry(format!("{prefix}{name}"), number)?;
+                if entry.kind == EntryKind::Directory {
+                    if depth == MAX_DEPTH {
+                        return Err(XfsError::Damaged(format!("`{}` lies too deep", entry.path)));
+                    }
+                    todo.push((format!("{}/", entry.path), number, depth + 1));
+                }
+                entries.push(entry);
+            }
+        }
+        entries.sort();
+        Ok(entries)
+    }
+
+    /// The bytes of the file at `path`.
+    ///
+    /// # Errors
+    /// [`XfsError::NotFound`], a damaged image, or a layout this reader does not know.
+    pub fn read(&mut self, path: &str) -> Result<Vec<u8>, XfsError> {
+        let not_found = || XfsError::NotFound(path.to_owned());
+        let mut number = self.superblock.root_inode;
+        for name in path.split('/') {
+            let entries = self.directory(number)?;
+            number = entries.into_iter().find(|(n, _)| n == name).ok_or_else(not_found)?.1;
+        }
+        if self.entry(path.to_owned(), number)?.kind != EntryKind::File {
+            return Err(not_found());
+        }
+        let inode = inode::read(&mut self.image, &self.superblock, number)?;
+        self.content(&inode)
+    }
+
+    fn entry(&mut self, path: String, number: u64) -> Result<Entry, XfsError> {
+        let inode = inode::read(&mut self.image, &self.superblock, number)?;
+        let mode = be16(&inode, core::MODE)?;
+        let kind = match mode & MODE_TYPE {
+            MODE_DIRECTORY => EntryKind::Directory,
+            MODE_FILE => EntryKind::File,
+            _ => EntryKind::Other,
+        };
+        Ok(Entry {
+            path,
+            kind,
+            mode: mode & !MODE_TYPE,
+            size_bytes: be64(&inode, core::SIZE)?,
+            inode: number,
+        })
+    }
+
+    fn content(&mut self, inode: &[u8]) -> Result<Vec<u8>, XfsError> {
+        let sb = &self.superblock;
+        let size_bytes = be64(inode, core::SIZE)?;
+        if size_bytes > sb.size_bytes {
+            return Err(XfsError::Unsupported("a file larger than its file system".to_owned()));
+        }
+        let mut content = vec![0; size_bytes as usize];
+        for extent in extents(inode)?.iter().filter(|e| !e.unwritten) {
+            let start = (extent.offset << sb.block_log).min(size_bytes) as usize;
+            let end = ((extent.offset + extent.count) << sb.block_log).min(size_bytes) as usize;
+            let piece = read_at(&mut self.image, sb.block_at(extent.start)?, end - start)?;
+            content[start..end].copy_from_slice(&piece);
+        }
+        Ok(content)
+    }
+
+    /// Names and inode numbers of a directory, without `.` and `..`.
+    fn directory(&mut self, number: u64) -> Result<Vec<(String, u64)>, XfsError> {
+        let sb = &self.superblock;
+        let inode = inode::read(&mut self.image, sb, number)?;
+        if be16(&inode, core::MODE)? & MODE_TYPE != MODE_DIRECTORY {
+            return Err(XfsError::Damaged(format!("inode {number} is no directory")));
+        }
+        if inode[core::FORMAT] == FORMAT_LOCAL {
+            return short_form(&inode[core::END..]);
+        }
+        let mut entries = Vec::new();
+        for extent in extents(&inode)?.iter().filter(|e| e.offset << sb.block_log < DIRECTORY_DATA_END_BYTES)
+        {
+            let bytes = read_at(
+                &mut self.image,
+                sb.block_at(extent.start)?,
+                (extent.count << sb.block_log) as usize,
+            )?;
+            for block in bytes.chunks_exact((sb.block_bytes << sb.directory_block_log) as usize) {
+                directory_block(block, &mut entries)?;
+            }
+        }
+        entries.retain(|(name, _)| name != "." && name != "..");
+        Ok(entries)
+    }
+}
+
+/// Extents of the data fork: 128 bits each, of 1 (unwritten), 54 (offset), 52 (start), 21 (count) bits.
+fn extents(inode: &[u8]) -> Result<Vec<Extent>, XfsError> {
+    if inode[core::FORMAT] != FORMAT_EXTENTS {
+        return Err(XfsError::Unsupported(format!("data fork format {}", inode[core::FORMAT])));
+    }
+    (0..be32(inode, core::EXTENTS)? as usize)
+        .map(|i| {
+            let at = core::END + 16 * i;
+            let bits = u128::from(be64(inode, at)?) << 64 | u128::from(be64(inode, at + 8)?);
+            Ok(Extent {
+                unwritten: bits >> 127 == 1,
+                offset: (bits >> 73) as u64 & ((1 << 54) - 1),
+                start: (bits >> 21) as u64 & ((1 << 52) - 1),
+                count: bits as u64 & ((1 << 21) - 1),
+            })
+        })
+        .collect()
+}
+
+/// Entries inside the inode: counts, parent, then length, tag, name, type and number of each.
+fn short_form(fork: &[u8]) -> Result<Vec<(String, u64)>, XfsError> {
+    let wide = fork[1] > 0; // at least one number needs 8 bytes: then all have 8
+    let number_bytes = if wide { 8 } else { 4 };
+    let mut at = 2 + number_bytes;
+    (0..fork[0])
+        .map(|_| {
+            let name_at = at + 3;
+            let number_at = name_at + usize::from(byte(fork, at)?) + 1;
+            let name = name(fork, name_at, number_at - 1)?;
+            at = number_at + number_bytes;
+            let number = if wide { be64(fork, number_at)? } else { u64::from(be32(fork, number_at)?) };
+            Ok((name, number))
+        })
+        .collect()
+}
+
+/// Entries of one directory block: number, length, name, type, padding, tag; each a multiple of 8 bytes.
+fn directory_block(block: &[u8], entries: &mut Vec<(String, u64)>) -> Result<(), XfsError> {
+    let end = match &block[..4] {
+        b"XDD3" => block.len(),
+        // A block directory has its index at the end: 8 bytes of counts, 8 for each entry before them.
+        b"XDB3" => {
+            let count = be32(block, block.len() - 8)? as usize;
+            block.len().saturating_sub(8 + count.saturating_mul(8))
+        }
+        other => return Err(XfsError::Damaged(format!("directory block of type {other:02x?}"))),
+    };
+    let mut at = DIRECTORY_HEADER_BYTES;
+    while at < end {
+        if be16(block, at)? == FREE_TAG {
+            // At least 8, so that a damaged length cannot stop the walk here for ever.
+            at += usize::from(be16(block, at + 2)?).max(8);
+            continue;
+        }
+        let length = usize::from(byte(block, at + 8)?);
+        entries.push((name(block, at + 9, at + 9 + length)?, be64(block, at)?));
+        at += (8 + 1 + length + 1 + 2).next_multiple_of(8);
+    }
+    Ok(())
+}
+
+fn byte(bytes: &[u8], at: usize) -> Result<u8, XfsError> {
+    super::array::<1>(bytes, at).map(|[b]| b)
+}
+
+fn name(bytes: &[u8], start: usize, end: usize) -> Result<String, XfsError> {
+    let name =
+        bytes.get(start..end).ok_or_else(|| XfsError::Damaged("a name passes its directory".to_owned()))?;
+    Ok(String::from_utf8_lossy(name).into_owned())
+}

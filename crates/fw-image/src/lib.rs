@@ -12,6 +12,7 @@ pub mod guid;
 pub mod lba;
 pub mod window;
 pub mod xfs;
+pub mod xz;
 
 /// Lower-case hex text, the form of every digest in maps and manifests.
 pub fn hex(bytes: &[u8]) -> String {

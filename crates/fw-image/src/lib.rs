@@ -4,12 +4,15 @@
 //! Everything here works on byte slices, readers and writers that the caller gives: no network, no
 //! process, no knowledge of where a file came from.
 
+pub mod cmdline;
 pub mod crc;
 pub mod disk;
 pub mod fat;
 pub mod gpt;
+pub mod grubcfg;
 pub mod guid;
 pub mod lba;
+pub mod map;
 pub mod window;
 pub mod xfs;
 pub mod xz;

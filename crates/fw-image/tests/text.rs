@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The texts: `grub.cfg`, kernel command line, image map.
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use common::{image, plan};
+use fw_image::cmdline::{Cmdline, CmdlineError, MAX_BYTES};
+use fw_image::grubcfg::{self, Config, Entry, GrubError, Label, Reset};
+use fw_image::map::{Evidence, ImageMap, MapError, Origin, Presence, Region, SCHEMA_VERSION, Userland};
+
+const OVERLAY: [&str; 4] = [
+    "console=tty0",
+    "console=ttyS2,1500000n8",
+    "sysctl.kernel.kexec_load_disabled=1",
+    "talos.dashboard.disabled=1",
+];
+
+#[test]
+fn command_line_of_the_board() {
+    let line = Cmdline::metal_arm64_v1_10(&OVERLAY, &[]).unwrap();
+    assert_eq!(
+        line.to_string(),
+        "talos.platform=metal console=tty0 console=ttyS2,1500000n8 sysctl.kernel.kexec_load_disabled=1 \
+         talos.dashboard.disabled=1 init_on_alloc=1 slab_nomerge pti=on consoleblank=0 \
+         nvme_core.io_timeout=4294967295 printk.devkmsg=on ima_template=ima-ng ima_appraise=fix \
+         ima_hash=sha512 selinux=1"
+    );
+}
+
+#[test]
+fn command_line_without_an_overlay_has_the_platforms_consoles() {
+    let line = Cmdline::metal_arm64_v1_10::<&str>(&[], &[]).unwrap().to_string();
+    assert!(line.starts_with("talos.platform=metal console=ttyAMA0 console=tty0 init_on_alloc=1 "), "{line}");
+}
+
+#[test]
+fn extra_arguments_replace_add_and_delete() {
+    let extra = [
+        "console=ttyS0",
+        "-talos.dashboard.disabled",
+        "-pti=off",
+        "-pti=on",
+        "selinux=0",
+        "quiet",
+        "-nothing",
+    ];
+    let line = Cmdline::metal_arm64_v1_10(&OVERLAY, &extra).unwrap().arguments();
+    assert_eq!(line[..3], ["talos.platform=metal", "console=ttyS0", "sysctl.kernel.kexec_load_disabled=1"]);
+    assert!(!line.iter().any(|a| a.starts_with("pti") || a.starts_with("talos.dashboard")), "{line:?}");
+    // Added values stand with the key, after the one it had.
+    assert_eq!(line[line.len() - 3..], ["selinux=1", "selinux=0", "quiet"]);
+}
+
+#[test]
+fn command_lines_that_must_fail() {
+    let form = |a: &str| Err(CmdlineError::Form(a.to_owned()));
+    for argument in ["", "=1", "a b", "a=\"b", "a=b\n", "a=b c"] {
+        assert_eq!(Cmdline::metal_arm64_v1_10(&[argument], &[]), form(argument));
+    }
+    assert!(Cmdline::metal_arm64_v1_10(&["dyndbg=\"file drivers/usb/* +p\""], &[]).is_ok());
+    let repeated = Cmdline::metal_arm64_v1_10(&["slab_nomerge"], &[]);
+    assert_eq!(repeated, Err(CmdlineError::RepeatsDefault("slab_nomerge".to_owned())));
+    let long = format!("a={}", "x".repeat(MAX_BYTES));
+    assert!(matches!(Cmdline::metal_arm64_v1_10(&[long.as_str()], &[]), Err(CmdlineError::TooLong(_))));
+}
+
+/// The form of Talos's own renderer, line by line.
+const GOLDEN: &str = r#"set default="A - Talos v1.10.9"
+
+set timeout=3
+
+insmod all_video
+
+terminal_input console
+terminal_output console
+
+menuentry "A - Talos v1.10.9" {
+  set gfxmode=auto
+  set gfxpayload=text
+  linux /A/vmlinuz talos.platform=metal x=\{a\}\;\&\$b\|\<c\>\"d\\e
+  initrd /A/initramfs.xz
+}
+menuentry "Reset Talos installation and return to maintenance mode" {
+  set gfxmode=auto
+  set gfxpayload=text
+  linux /A/vmlinuz talos.platform=metal x=\{a\}\;\&\$b\|\<c\>\"d\\e talos.experimental.wipe=system:EPHEMERAL,STATE
+  initrd /A/initramfs.xz
+}
+"#;
+const CMDLINE: &str = r#"talos.platform=metal x={a};&$b|<c>"d\e"#;
+
+#[test]
+fn grub_golden_both_ways() {
+    let config = Config::image("v1.10.9", CMDLINE);
+    assert_eq!(config.render().unwrap(), GOLDEN);
+    assert_eq!(grubcfg::parse(GOLDEN).unwrap(), config);
+}
+
+#[test]
+fn grub_with_two_slots_and_a_fallback() {
+    let entries = vec![Entry::talos(Label::B, "v1.10.9", "b"), Entry::talos(Label::A, "v1.10.8", "a \\ {")];
+    let config = Config { default: Label::B, fallback: Some(Label::A), entries, reset: Reset::Absent };
+    let text = config.render().unwrap();
+    assert!(text.starts_with(
+        "set default=\"B - Talos v1.10.9\"\nset fallback=\"A - Talos v1.10.8\"\nset timeout=3\n"
+    ));
+    let parsed = grubcfg::parse(&text).unwrap();
+    assert_eq!((parsed.default, parsed.fallback, parsed.reset), (Label::B, Some(Label::A), Reset::Absent));
+    assert_eq!(parsed.entries.iter().map(|e| e.label).collect::<Vec<_>>(), [Label::A, Label::B]);
+    assert_eq!(parsed.entry(Label::A).unwrap().cmdline, "a \\ {");
+}
+
+#[test]
+fn grub_files_that_must_fail() {
+    let parse = |from: &str, to: &str| {
+        assert!(GOLDEN.contains(from), "`{from}` is not in the file");
+        grubcfg::parse(&GOLDEN.replacen(from, to, 1)).unwrap_err()
+    };
+    assert_eq!(parse("set default=", "set somehow="), GrubError::Defaults(0));
+    assert_eq!(parse("insmod", "set default=\"A\"\ninsmod"), GrubError::Defaults(2));
+    let fallbacks = "set fallback=\"A\"\nset fallback=\"A\"\ninsmod";
+    assert_eq!(parse("insmod", fallbacks), GrubError::Fallbacks(2));
+    let missing = GrubError::Missing { what: "fallback", label: Label::B };
+    assert_eq!(parse("insmod", "set fallback=\"B - x\"\ninsmod"), missing);
+    assert_eq!(parse("default=\"A -", "default=\"Linux"), GrubError::Label("Linux Talos v1.10.9".to_owned()));
+    assert_eq!(parse("default=\"A", "default=\"B"), GrubError::Missing { what: "default", label: Label::B });
+    assert_eq!(
+        parse("menuentry \"A - ", "menuentry \"C - "),
+        GrubError::Label("C - Talos v1.10.9".to_owned())
+    );
+    assert_eq!(parse("menuentry \"Reset", "menuentry \"A Reset"), GrubError::Duplicate(Label::A));
+    assert_eq!(parse("menuentry \"A", "menuentry 'A"), GrubError::Form(10));
+    let command =
+        |command, count| GrubError::Command { name: "A - Talos v1.10.9".to_owned(), command, count };
+    assert_eq!(parse("  initrd", "  echo"), command("initrd", 0));
+    assert_eq!(parse("  initrd", "  linux /B/vmlinuz x\n  initrd"), command("linux", 2));
+    let cut = GOLDEN.trim_end().strip_suffix('}').unwrap();
+    assert_eq!(grubcfg::parse(cut).unwrap_err(), GrubError::Form(16));
+}
+
+#[test]
+fn grub_configurations_that_must_fail() {
+    let with_cmdline = |cmdline: &str| Config::image("v1.10.9", cmdline).render().unwrap_err();
+    for (cmdline, character) in [("a\nb", '\n'), ("a='b'", '\''), ("a #b", '#')] {
+        let text = cmdline.to_owned();
+        assert_eq!(with_cmdline(cmdline), GrubError::Character { what: "command line", text, character });
+    }
+    assert!(Config::image("v1\"", "a").render().is_err());
+    let mut config = Config::image("v1.10.9", "a");
+    config.entries[0].initrd = "/A/initramfs xz".to_owned();
+    assert!(matches!(config.render(), Err(GrubError::Character { what: "path", character: ' ', .. })));
+    config.entries.clear();
+    assert_eq!(config.render(), Err(GrubError::Missing { what: "default", label: Label::A }));
+}
+
+fn map() -> ImageMap {
+    let layout = plan().check().unwrap();
+    let (_folder, mut file, _) = image(&layout);
+    let mut regions: Vec<_> =
+        layout.write(&mut file).unwrap().iter().map(|w| Region::of(w, None, None)).collect();
+    regions.reverse();
+    regions[0].version = Some("1".to_owned());
+    let origin =
+        Origin { version: "2025.01".to_owned(), origin: "debian".to_owned(), sha256: "00".to_owned() };
+    ImageMap {
+        schema_version: SCHEMA_VERSION,
+        image: "metal-arm64-nanopi-m6.raw".to_owned(),
+        board: "nanopi-m6".to_owned(),
+        size_bytes: layout.size_bytes(),
+        sha256: "11".to_owned(),
+        userland: Userland::Bringup,
+        kernel_release: "6.18.15-talos-00000000".to_owned(),
+        talos_version: "v1.10.9".to_owned(),
+        btf: Presence::Off,
+        evidence: Evidence::BuiltOnly,
+        regions,
+        origins: BTreeMap::from([("u-boot".to_owned(), origin)]),
+        facts: BTreeMap::new(),
+    }
+}
+
+#[test]
+fn map_is_sorted_and_reads_back() {
+    let map = map();
+    let json = map.to_json().unwrap();
+    let read = ImageMap::from_json(&json).unwrap();
+    let names: Vec<_> = read.regions.iter().map(|r| r.name.as_str()).collect();
+    assert_eq!(names, ["gpt-primary", "loader", "gpt-entries", "EFI", "BIOS", "BOOT", "META", "gpt-backup"]);
+    assert_eq!(read.to_json().unwrap(), json);
+    assert_eq!(read.region("loader").unwrap().offset_bytes, 32_768);
+    assert!(
+        json.starts_with("{\n  \"schema_version\": 1,\n  \"image\": \"metal-arm64-nanopi-m6.raw\",\n"),
+        "{json}"
+    );
+    assert!(json.contains("\"userland\": \"bringup\"") && json.contains("\"btf\": \"off\""), "{json}");
+    assert!(json.ends_with("}\n"));
+}
+
+#[test]
+fn maps_that_must_fail() {
+    let json = map().to_json().unwrap();
+    let newer = json.replacen("\"schema_version\": 1", "\"schema_version\": 2, \"more\": true", 1);
+    assert!(matches!(ImageMap::from_json(&newer), Err(MapError::Version(2))));
+    let unknown = json.replacen("\"image\"", "\"more\": 1, \"image\"", 1);
+    assert!(matches!(ImageMap::from_json(&unknown), Err(MapError::Json(_))));
+    assert!(ImageMap::from_json(&json[..json.len() / 2]).is_err());
+}

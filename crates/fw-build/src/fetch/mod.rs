@@ -104,7 +104,7 @@ impl Fetcher {
             }
         }
         for origin in &pin.origins {
-            if self.from_mirrors(pin, origin, tried, progress)? {
+            if self.look_in_mirrors(pin, origin, tried, progress)? {
                 return Ok(Some(self.fetched(pin, origin)));
             }
         }
@@ -272,7 +272,7 @@ impl Fetcher {
         Ok(false)
     }
 
-    fn from_mirrors(
+    fn look_in_mirrors(
         &self,
         pin: &Pin,
         origin: &Origin,

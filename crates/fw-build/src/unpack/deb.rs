@@ -43,7 +43,7 @@ pub(super) fn data_member(file: &mut fs::File) -> Result<DataMember> {
     while offset_bytes < end {
         let mut header = [0; HEADER_BYTES];
         file.seek(SeekFrom::Start(offset_bytes))?;
-        file.read_exact(&mut header).map_err(|e| super::damaged(e.into()))?;
+        file.read_exact(&mut header).map_err(super::damaged)?;
         let (name, size_bytes) = member(&header).ok_or_else(|| {
             Failure::new(format!("it is damaged: no ar member header at byte {offset_bytes}"))
         })?;

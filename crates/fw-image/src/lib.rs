@@ -4,15 +4,25 @@
 //! Everything here works on byte slices, readers and writers that the caller gives: no network, no
 //! process, no knowledge of where a file came from.
 
+mod bytes;
+pub mod cert;
 pub mod cmdline;
+pub mod cpio;
 pub mod crc;
+pub mod ddr;
 pub mod disk;
 pub mod fat;
+pub mod fdt;
+pub mod fit;
 pub mod gpt;
 pub mod grubcfg;
 pub mod guid;
+pub mod idblock;
+pub mod initramfs;
+pub mod kernel;
 pub mod lba;
 pub mod map;
+pub mod modsig;
 pub mod window;
 pub mod xfs;
 pub mod xz;

@@ -9,8 +9,6 @@ mod boot;
 mod publish;
 mod select;
 
-use std::path::PathBuf;
-
 use clap::Args as ClapArgs;
 use fw_build::status::{bytes, seconds};
 use fw_build::{Context as _, Result};
@@ -23,7 +21,7 @@ use crate::screen::Screen;
 use crate::{doctor, setup, sign, stages, userland};
 
 /// Builds the disk image.
-#[derive(Debug, Clone, ClapArgs)]
+#[derive(Debug, Clone, Default, ClapArgs)]
 #[command(after_help = "Examples:
   cargo xtask image                                     Talos, the release of the board file
   cargo xtask image --userland bringup --install-deps   the self-test image, with all set-up
@@ -58,15 +56,6 @@ pub struct Args {
     pub install_deps: bool,
 }
 
-/// What a finished image is.
-#[derive(Debug)]
-pub struct Image {
-    /// The compressed image in `out/`.
-    pub path: PathBuf,
-    /// Results of the stages.
-    pub stages: stages::Results,
-}
-
 /// Runs the verb.
 ///
 /// # Errors
@@ -76,11 +65,7 @@ pub fn run(args: &Args) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Builds the image and says where it is.
-///
-/// # Errors
-/// As [`run`].
-pub fn build(args: &Args) -> Result<Image> {
+fn build(args: &Args) -> Result<()> {
     let cx = Context::load()?;
     let selection = Selection::of(args, &cx.board)?;
     if args.install_deps {
@@ -97,7 +82,16 @@ pub fn build(args: &Args) -> Result<Image> {
     let elapsed = screen.elapsed();
     drop(screen);
     println!("{}", summary(&cx, &path, &selection, &kernel, elapsed)?);
-    Ok(Image { path, stages })
+    Ok(())
+}
+
+/// Builds the image with this userland and otherwise the board file's selections.
+///
+/// # Errors
+/// As [`run`], or the name is no userland.
+pub fn build_with_userland(name: &str) -> Result<()> {
+    let userland = Some(select::parse("userland", name)?);
+    build(&Args { userland, ..Args::default() }).map(drop)
 }
 
 fn summary(

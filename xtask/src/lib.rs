@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The project's verbs as a library: one module per verb, with its arguments and one `run`.
+//!
+//! `main.rs` parses the command line and turns failures into text; nothing else belongs there. No verb
+//! depends on a stage crate: [`stages`] runs cargo and reads where the results are.
+
+pub mod board_binary;
+pub mod context;
+pub mod doctor;
+pub mod elf;
+pub mod exit;
+pub mod fetch;
+pub mod host;
+pub mod image;
+pub mod qemu;
+pub mod screen;
+pub mod setup;
+pub mod sign;
+pub mod stages;
+pub mod test;
+pub mod userland;
+pub mod why;

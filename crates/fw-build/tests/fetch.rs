@@ -81,7 +81,8 @@ impl Bench {
 fn impatient() -> Limits {
     Limits {
         connect: Duration::from_secs(5),
-        stall: Duration::from_millis(400),
+        // Long enough that a busy machine does not look like a stalled server.
+        stall: Duration::from_secs(1),
         slowest_bytes_per_second: 1024,
         attempts: 2,
         pause: Duration::from_millis(5),
@@ -270,19 +271,19 @@ fn a_stalled_or_dripping_server_is_given_up() {
         let both = pin(&[slow.url(NAME), good.url(NAME)], &content);
         bench.fetcher().fetch(&both, &steps).expect("second origin");
         assert!(steps.text().contains("stalled"), "{delivery:?}: {}", steps.text());
-        assert!(began.elapsed() < Duration::from_secs(20), "{delivery:?}: {:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_secs(60), "{delivery:?}: {:?}", began.elapsed());
     }
 }
 
 #[test]
 fn a_slow_but_steady_server_is_waited_for() {
     let (bench, content) = (Bench::new(), content());
-    // Five times the stall limit in all, but never silent that long.
-    let delivery = Delivery::Drip(15_000, Duration::from_millis(100));
+    // More than twice the stall limit in all, but never silent that long.
+    let delivery = Delivery::Drip(15_000, Duration::from_millis(125));
     let server = Server::always(Reply::ok(&content).delivery(delivery));
     let began = Instant::now();
     bench.fetcher().fetch(&pin(&[server.url(NAME)], &content), &()).expect("slowly");
-    assert!(began.elapsed() > impatient().stall * 3);
+    assert!(began.elapsed() > impatient().stall * 2);
     assert_eq!(server.requests().len(), 1);
 }
 

@@ -73,7 +73,9 @@ pub fn installed_version(package: &str) -> Option<String> {
 
 /// Which of `packages` apt has no candidate for: unknown ones, or any before the first `apt-get update`.
 pub fn without_candidate(packages: &[String]) -> Vec<String> {
-    let Ok(out) = Cmd::new("apt-cache").arg("policy").args(packages).output() else { return packages.to_vec() };
+    let Ok(out) = Cmd::new("apt-cache").arg("policy").args(packages).output() else {
+        return packages.to_vec();
+    };
     unknown_in(&String::from_utf8_lossy(&out), packages)
 }
 
@@ -103,14 +105,15 @@ mod tests {
 
     #[test]
     fn only_what_is_missing_once_and_sorted() {
-        let findings =
-            [finding("sqfstar", false), finding("mksquashfs", false), finding("bc", false), finding("make", true)];
+        let findings = [
+            finding("sqfstar", false),
+            finding("mksquashfs", false),
+            finding("bc", false),
+            finding("make", true),
+        ];
         let installs = plan(&findings, &[], Distro::Debian12, &Installed::default());
         assert_eq!(installs, [Install { suite: None, packages: vec!["bc".into(), "squashfs-tools".into()] }]);
-        assert_eq!(
-            installs[0].args().join(" "),
-            "install --yes --no-install-recommends bc squashfs-tools"
-        );
+        assert_eq!(installs[0].args().join(" "), "install --yes --no-install-recommends bc squashfs-tools");
         assert!(plan(&findings[3..], &[], Distro::Debian12, &Installed::default()).is_empty());
     }
 

@@ -116,9 +116,9 @@ fn matching(dir: &Path, component: &str) -> Vec<PathBuf> {
 fn wildcard(text: &str, pattern: &str) -> bool {
     match pattern.split_once('*') {
         None => text.ends_with(pattern),
-        Some((literal, rest)) => text
-            .match_indices(literal)
-            .any(|(at, _)| wildcard(&text[at + literal.len()..], rest)),
+        Some((literal, rest)) => {
+            text.match_indices(literal).any(|(at, _)| wildcard(&text[at + literal.len()..], rest))
+        }
     }
 }
 
@@ -129,7 +129,11 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     fn machine(root: &Path) -> Machine {
-        Machine { program_dirs: vec![root.join("bin"), root.join("sbin")], root: root.into(), arch: "x86_64".into() }
+        Machine {
+            program_dirs: vec![root.join("bin"), root.join("sbin")],
+            root: root.into(),
+            arch: "x86_64".into(),
+        }
     }
 
     fn executable(path: &Path) {

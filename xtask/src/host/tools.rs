@@ -34,9 +34,9 @@ impl Need {
     /// The command that fails without it.
     pub fn command(self) -> &'static str {
         match self {
-            Need::Image => "cargo xtask image",
-            Need::Tests => "cargo test",
-            Need::Rehearsal => "cargo xtask qemu",
+            Image => "cargo xtask image",
+            Tests => "cargo test",
+            Rehearsal => "cargo xtask qemu",
         }
     }
 }
@@ -86,12 +86,22 @@ const fn tool(
     Tool { name, purpose, need, hosts: Hosts::Any, probe, packages, packages_on: &[] }
 }
 
-const fn program(need: Need, name: &'static str, purpose: &'static str, packages: &'static [&'static str]) -> Tool {
+const fn program(
+    need: Need,
+    name: &'static str,
+    purpose: &'static str,
+    packages: &'static [&'static str],
+) -> Tool {
     tool(need, name, purpose, Probe::Program(name), packages)
 }
 
-const fn header(name: &'static str, purpose: &'static str, paths: &'static [&'static str], packages: &'static [&'static str]) -> Tool {
-    tool(Need::Image, name, purpose, Probe::File(paths), packages)
+const fn header(
+    name: &'static str,
+    purpose: &'static str,
+    paths: &'static [&'static str],
+    packages: &'static [&'static str],
+) -> Tool {
+    tool(Image, name, purpose, Probe::File(paths), packages)
 }
 
 /// The package of QEMU's arm system emulator: the one whose suite must be that of `qemu-utils`.
@@ -141,18 +151,8 @@ pub const TOOLS: &[Tool] = &[
         &["/usr/include/openssl/evp.h"],
         &["libssl-dev"],
     ),
-    header(
-        "GnuTLS headers",
-        "U-Boot: mkeficapsule",
-        &["/usr/include/gnutls/gnutls.h"],
-        &["libgnutls28-dev"],
-    ),
-    header(
-        "libelf headers",
-        "kernel: BTF of the modules",
-        &["/usr/include/gelf.h"],
-        &["libelf-dev"],
-    ),
+    header("GnuTLS headers", "U-Boot: mkeficapsule", &["/usr/include/gnutls/gnutls.h"], &["libgnutls28-dev"]),
+    header("libelf headers", "kernel: BTF of the modules", &["/usr/include/gelf.h"], &["libelf-dev"]),
     program(Image, "pahole", "kernel: BTF, when the board file turns it on", &["dwarves"]),
     program(Image, "dtc", "compiles and reads back device trees", &["device-tree-compiler"]),
     program(Image, "depmod", "kernel: module dependencies", &["kmod"]),
@@ -181,7 +181,12 @@ pub const TOOLS: &[Tool] = &[
         &["libclang-dev"],
     ),
     program(Rehearsal, "qemu-system-aarch64", "the machine of the rehearsal", &[QEMU_SYSTEM_PACKAGE]),
-    program(Rehearsal, "qemu-img", "layers over the image, so that it is never written", &[QEMU_UTILS_PACKAGE]),
+    program(
+        Rehearsal,
+        "qemu-img",
+        "layers over the image, so that it is never written",
+        &[QEMU_UTILS_PACKAGE],
+    ),
     program(Rehearsal, "qemu-io", "sets the self-test's mode in such a layer", &[QEMU_UTILS_PACKAGE]),
 ];
 

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The machine of the rehearsal: QEMU's `virt` with what the image's kernel has drivers for.
+//!
+//! Only the command line is made here; [`super::boot`] runs it. What this machine has, the self-test must
+//! report as passed: [`super::expect::QEMU_MUST_PASS`].
+
+use std::ffi::OsString;
+use std::path::Path;
+
+/// The program.
+pub const PROGRAM: &str = "qemu-system-aarch64";
+
+/// Where the serial console goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Console {
+    /// Out only, to be judged.
+    Piped,
+    /// To the user's terminal and back; Ctrl-A X ends, Ctrl-A C is QEMU's monitor.
+    Terminal,
+}
+
+/// The arguments for one boot of the disk in the qcow2 layer `disk` with `firmware` as the first program.
+pub fn arguments(firmware: &Path, disk: &Path, console: Console) -> Vec<OsString> {
+    let mut args: Vec<OsString> = [
+        // No configuration of the host's, no default devices (a default network card wants an option ROM file).
+        "-no-user-config",
+        "-nodefaults",
+        // Two cores are enough to see SMP; A76 is RK3588's big core.
+        "-machine",
+        "virt",
+        "-cpu",
+        "cortex-a76",
+        "-smp",
+        "2",
+        "-m",
+        "2048",
+        "-display",
+        "none",
+        "-rtc",
+        "base=utc",
+        "-device",
+        "virtio-rng-pci",
+        // Reset, as on the board, whatever QEMU's default is.
+        "-device",
+        "i6300esb",
+        "-action",
+        "watchdog=reset",
+        // `restrict`: the guest has a link, but neither host nor network behind it.
+        "-netdev",
+        "user,id=net,restrict=on",
+        "-device",
+        "virtio-net-pci,netdev=net,romfile=,mac=52:54:00:4d:36:01,speed=1000,duplex=full",
+        // An empty NVMe device behind a root port: the PCIe link and the NVMe driver, as on the board.
+        "-blockdev",
+        "driver=null-co,node-name=empty,size=67108864,read-zeroes=on",
+        "-device",
+        "pcie-root-port,id=slot1,chassis=1",
+        "-device",
+        "nvme,serial=rehearsal,drive=empty,bus=slot1",
+        "-device",
+        "virtio-blk-pci,drive=disk",
+    ]
+    .map(OsString::from)
+    .into();
+    let serial = match console {
+        Console::Piped => "stdio",
+        Console::Terminal => "mon:stdio",
+    };
+    args.extend(["-serial".into(), serial.into()]);
+    args.extend(["-bios".into(), firmware.into()]);
+    args.extend([
+        "-blockdev".into(),
+        concat("driver=qcow2,node-name=disk,file.driver=file,file.filename=", disk),
+    ]);
+    args
+}
+
+/// A path inside a comma-separated option: QEMU wants its commas doubled.
+fn concat(option: &str, path: &Path) -> OsString {
+    let mut text = OsString::from(option);
+    match path.to_str() {
+        Some(path) => text.push(path.replace(',', ",,")),
+        None => text.push(path),
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_disk_is_the_layer_and_commas_are_doubled() {
+        let args = arguments(Path::new("/u-boot.bin"), Path::new("/a,b/x.qcow2"), Console::Piped);
+        assert!(
+            args.iter().any(|a| a.to_string_lossy().ends_with("file.filename=/a,,b/x.qcow2")),
+            "{args:?}"
+        );
+        assert!(args.windows(2).any(|w| w[0] == "-bios" && w[1] == "/u-boot.bin"));
+        assert!(args.windows(2).any(|w| w[0] == "-serial" && w[1] == "stdio"));
+        let args = arguments(Path::new("/u"), Path::new("/d"), Console::Terminal);
+        assert!(args.windows(2).any(|w| w[0] == "-serial" && w[1] == "mon:stdio"));
+    }
+}

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! `cargo xtask qemu`: boots the image file in `out/` in QEMU and judges what came up.
+//!
+//! What boots is the very file that would be flashed, through firmware of our own (stage `u-boot-qemu`): EFI
+//! partition, GRUB, kernel, userland. It proves nothing about the board's own loader and devices.
+//!
+//! The image is never written: QEMU gets a layer over it ([`layer`]), and a file that nobody may write to.
+
+pub mod boot;
+pub mod console;
+pub mod expect;
+pub mod judge;
+pub mod layer;
+pub mod machine;
+pub mod work;
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use clap::{Args as ClapArgs, Parser, ValueEnum};
+use fs_err::File;
+use fw_build::run::Cmd;
+use fw_build::status::seconds;
+use fw_build::{Context as _, Failure, Result};
+use fw_image::map::{ImageMap, Userland};
+
+use self::expect::{Mode, QEMU_MUST_PASS};
+use self::judge::Judge;
+use self::machine::Console;
+use self::work::Work;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::screen::Screen;
+use crate::{image, stages};
+
+/// The stage that makes the firmware of the machine, and the role of its result.
+const FIRMWARE: (&str, &str) = ("u-boot-qemu", "firmware");
+
+/// Boots the image in QEMU and checks what came up.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  cargo xtask qemu                      the image in out/: report, then power off, restart and watchdog
+  cargo xtask qemu --userland bringup   builds that image first
+  cargo xtask qemu --mode report        one boot of the image, unmodified to the last byte
+  cargo xtask qemu --keep               leaves the machine running, its console on this terminal
+
+Ends with 0 only if U-Boot, GRUB, this build's kernel and `BRINGUP RESULT ... fail=0` were seen in this
+order, and every check of something that QEMU's machine has was passed and not skipped.")]
+pub struct Args {
+    /// Build the image with this userland first.
+    #[arg(long, value_enum)]
+    userland: Option<image::Userland>,
+    /// What the self-test does after its report.
+    #[arg(long, value_enum, default_value = "all")]
+    mode: Choice,
+    /// Leave the machine running with its console on the terminal (report mode).
+    #[arg(long, conflicts_with = "mode")]
+    keep: bool,
+    /// How long one boot may take.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    timeout: u64,
+}
+
+/// `--mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Choice {
+    /// Every mode, one boot each.
+    All,
+    /// The report only.
+    Report,
+    /// Report, then power off.
+    Poweroff,
+    /// Report, then restart.
+    Reboot,
+    /// Report, then wait for the watchdog's reset.
+    Watchdog,
+}
+
+impl Choice {
+    fn modes(self) -> &'static [Mode] {
+        match self {
+            Choice::All => &Mode::ALL,
+            Choice::Report => &[Mode::Report],
+            Choice::Poweroff => &[Mode::Poweroff],
+            Choice::Reboot => &[Mode::Reboot],
+            Choice::Watchdog => &[Mode::Watchdog],
+        }
+    }
+}
+
+/// The arguments of `cargo xtask image`, with its own defaults.
+#[derive(Parser)]
+struct ImageCommand {
+    #[command(flatten)]
+    args: image::Args,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// The image cannot be built, no image, an image of another userland, or a rehearsal that did not pass.
+pub fn run(args: &Args) -> Result<Exit> {
+    if let Some(userland) = args.userland {
+        let defaults = ImageCommand::parse_from(["image"]).args;
+        let built = image::run(&image::Args { userland: Some(userland), ..defaults })?;
+        if built != Exit::Done {
+            return Ok(built);
+        }
+    }
+    let cx = Context::load()?;
+    let (image, map) = find_image(&cx.out(), &cx.board.disk.image)?;
+    if map.userland != Userland::Bringup && !args.keep {
+        return Err(Failure::new(format!("`{}` cannot be judged", image.display()))
+            .why("its userland is `talos`, which prints no self-test report")
+            .hint("`cargo xtask qemu --userland bringup` builds and boots the self-test image")
+            .hint("`cargo xtask qemu --keep` boots this one, for you to look at"));
+    }
+    let firmware = firmware(&cx)?;
+    let work = Work::new(&cx.store.root().join("work"))?;
+    let raw = raw_image(&image, &map, work.path())?;
+    println!("rehearsal of `{}`, kernel {}", image.display(), map.kernel_release);
+    if args.keep {
+        rehearse(args, &map, &firmware, &raw, work.path(), Mode::Report, Console::Terminal)?;
+        return Ok(Exit::Done);
+    }
+    let mut summary = Vec::new();
+    for &mode in args.mode.modes() {
+        println!("\n--- {} ---", mode.name());
+        summary.push(
+            rehearse(args, &map, &firmware, &raw, work.path(), mode, Console::Piped)
+                .context(format!("the rehearsal failed in mode `{}`", mode.name()))?,
+        );
+    }
+    println!();
+    for line in summary {
+        println!("{line}");
+    }
+    Ok(Exit::Done)
+}
+
+/// One boot in one mode; returns the line for the summary.
+fn rehearse(
+    args: &Args,
+    map: &ImageMap,
+    firmware: &Path,
+    raw: &Path,
+    dir: &Path,
+    mode: Mode,
+    console: Console,
+) -> Result<String> {
+    let boot = map.region("BOOT").ok_or_else(|| Failure::new("the image's map has no region `BOOT`"))?;
+    let layer = layer::make(dir, raw, boot.offset_bytes, boot.length_bytes, mode)?;
+    let mut judge = Judge::new(mode, &map.kernel_release, QEMU_MUST_PASS);
+    let start = Instant::now();
+    let qemu = Cmd::new(machine::PROGRAM).args(machine::arguments(firmware, &layer, console));
+    boot::run(&qemu, console, Duration::from_secs(args.timeout), &mut judge)?;
+    let (passed, skipped) = judge.tally();
+    let time = seconds(start.elapsed().as_secs_f64());
+    Ok(format!("{:9} passed in {time} ({passed} checks passed, {skipped} skipped)", mode.name()))
+}
+
+/// The image in `out/` and its map: the compressed one, else the raw one.
+fn find_image(out: &Path, name: &str) -> Result<(PathBuf, ImageMap)> {
+    let candidates = [format!("{name}.raw.xz"), format!("{name}.raw")].map(|f| out.join(f));
+    let Some(image) = candidates.iter().find(|p| p.is_file()) else {
+        return Err(Failure::new("there is no image to boot")
+            .why(format!("neither `{}` nor `{}` exists", candidates[0].display(), candidates[1].display()))
+            .hint("`cargo xtask qemu --userland bringup` builds one first"));
+    };
+    let map_path = out.join(format!("{name}.map.json"));
+    let map = ImageMap::from_json(&fs_err::read_to_string(&map_path)?)
+        .map_err(|e| Failure::new(format!("`{}` cannot be read", map_path.display())).why(e))?;
+    Ok((image.clone(), map))
+}
+
+fn firmware(cx: &Context) -> Result<PathBuf> {
+    let (stage, role) = FIRMWARE;
+    let screen = Screen::start()?;
+    let results = stages::build(&cx.root, &[stage], screen.dir(), &BTreeMap::new())?;
+    results.get(stage)?.path(role)
+}
+
+/// The raw image: the file itself, or decompressed into the work folder, sparse and read-only.
+fn raw_image(image: &Path, map: &ImageMap, dir: &Path) -> Result<PathBuf> {
+    let raw = if image.extension().is_some_and(|e| e == "xz") {
+        if std::io::stderr().is_terminal() {
+            eprintln!("decompressing `{}`", image.display());
+        }
+        let raw = dir.join("image.raw");
+        let mut file = std::fs::File::create_new(&raw)?;
+        fw_image::xz::decompress(File::open(image)?, &mut file)
+            .map_err(|e| Failure::new(format!("cannot decompress `{}`", image.display())).why(e))?;
+        fs_err::set_permissions(&raw, std::fs::Permissions::from_mode(0o444))?;
+        raw
+    } else {
+        image.to_owned()
+    };
+    let size = fs_err::metadata(&raw)?.len();
+    if size != map.size_bytes {
+        return Err(Failure::new(format!("`{}` is not the image that its map describes", image.display()))
+            .why(format!("it has {size} bytes, the map says {}", map.size_bytes))
+            .hint("`cargo xtask image` writes both anew"));
+    }
+    Ok(raw)
+}
+
+#[cfg(test)]
+#[path = "verb_tests.rs"]
+mod tests;

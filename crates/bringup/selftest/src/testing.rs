@@ -16,6 +16,8 @@ use crate::report::Report;
 
 /// Called with the file name of a module that was loaded.
 type LoadHook = Box<dyn Fn(&str)>;
+/// Called with the time after a pause.
+type PauseHook = Box<dyn Fn(Duration)>;
 
 /// Answers of the operations, and what was asked.
 #[derive(Default)]
@@ -36,6 +38,10 @@ pub struct FakeOps {
     pub raised: RefCell<Vec<String>>,
     /// Called when a module loads: a driver may bring up devices.
     pub on_load: RefCell<Option<LoadHook>>,
+    /// Called after a pause: devices appear while nothing is done.
+    pub on_pause: RefCell<Option<PauseHook>>,
+    /// Time that loading one file takes.
+    pub load_time: Cell<Duration>,
     clock: Cell<Duration>,
 }
 
@@ -43,6 +49,7 @@ impl Ops for FakeOps {
     fn load_module(&self, file: &Path) -> Result<(), Errno> {
         let name = file.file_name().expect("a file").to_string_lossy().into_owned();
         self.loaded.borrow_mut().push(name.clone());
+        self.clock.set(self.clock.get() + self.load_time.get());
         if let Some(errno) = self.module_answers.borrow().get(&name) {
             return Err(*errno);
         }
@@ -91,6 +98,9 @@ impl Ops for FakeOps {
 
     fn pause(&self, time: Duration) {
         self.clock.set(self.clock.get() + time);
+        if let Some(hook) = &*self.on_pause.borrow() {
+            hook(self.clock.get());
+        }
     }
 }
 

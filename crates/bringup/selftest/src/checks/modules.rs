@@ -13,13 +13,13 @@ use crate::mods::alias::Aliases;
 use crate::mods::load::{Outcome, Tree, load};
 use crate::report::Report;
 
-/// A driver's devices (USB, cards, NVMe) appear some time after it was loaded; when nothing new came for
-/// this long, nothing will.
-const QUIET: Duration = Duration::from_millis(500);
+/// A driver's devices appear some time after it was loaded; when nothing new came for this long, nothing will.
+/// The slowest that announces itself by nothing else is a USB stick: its driver waits one second before it looks.
+const QUIET: Duration = Duration::from_millis(1500);
 /// Time between two looks.
 const POLL: Duration = Duration::from_millis(100);
-/// End of the search in any case.
-const LIMIT: Duration = Duration::from_secs(8);
+/// End of the search in any case: a device that comes and goes must not hold up the report for ever.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// Counts of what loading gave.
 #[derive(Default)]
@@ -56,15 +56,17 @@ pub fn devices(machine: &Machine<'_>, report: &mut Report<'_>) {
     let aliases = Aliases::parse(&aliases);
     let mut seen_devices = BTreeSet::new();
     let mut seen_modules = BTreeSet::new();
+    let mut seen_results = BTreeSet::new();
     let mut count = Count::default();
     let start = machine.ops.now();
     let mut last_news = start;
     loop {
+        let mut news = starting(machine);
         for modalias in identifications(&machine.path("/sys/devices")) {
             if seen_devices.contains(&modalias) {
                 continue;
             }
-            last_news = machine.ops.now();
+            news = true;
             for module in aliases.modules_for(&modalias) {
                 if seen_modules.insert(module.clone()) {
                     count.add(&module, load(machine.ops, &tree, &module));
@@ -72,7 +74,15 @@ pub fn devices(machine: &Machine<'_>, report: &mut Report<'_>) {
             }
             seen_devices.insert(modalias);
         }
+        for class in ["block", "net"] {
+            let names = machine.list(format!("/sys/class/{class}"));
+            news |= names.into_iter().filter(|name| seen_results.insert(name.clone())).count() > 0;
+        }
+        // After the loading: on a slow machine it takes longer than the quiet time.
         let now = machine.ops.now();
+        if news {
+            last_news = now;
+        }
         if now - last_news >= QUIET || now - start >= LIMIT {
             break;
         }
@@ -122,6 +132,13 @@ pub fn listed(machine: &Machine<'_>, report: &mut Report<'_>) {
     }
 }
 
+/// Whether an NVMe controller is still on its way: it may take seconds between its driver and its disk.
+fn starting(machine: &Machine<'_>) -> bool {
+    let state = |name| machine.read(format!("/sys/class/nvme/{name}/state"));
+    let mut states = machine.list("/sys/class/nvme").into_iter().filter_map(state);
+    states.any(|state| ["new", "connecting", "resetting"].contains(&state.as_str()))
+}
+
 /// Every device's identification: its `modalias` file, or the same in its `uevent` (memory cards and
 /// others have only that).
 fn identifications(devices: &Path) -> BTreeSet<String> {
@@ -148,6 +165,7 @@ fn identifications(devices: &Path) -> BTreeSet<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::Ops;
     use crate::testing::Fixture;
     use rustix::io::Errno;
 
@@ -185,6 +203,53 @@ mod tests {
             ["modules pass shipped=6 devices=4 matched=3 loaded=2 present=0 nodevice=1"]
         );
         assert_eq!(*f.ops.loaded.borrow(), ["mmc_block.ko", "core.ko", "host.ko", "stick.ko"]);
+    }
+
+    #[test]
+    fn a_slow_disk_is_waited_for_and_an_endless_start_is_not() {
+        let f = fixture();
+        f.lines(devices);
+        let quiet = f.ops.now();
+        assert!(quiet >= QUIET && quiet < QUIET + 2 * POLL, "{quiet:?}");
+        let nvme = f.machine().path("/sys/class/nvme/nvme0/state");
+        f.file("/sys/class/nvme/nvme0/state", "connecting\n");
+        *f.ops.on_pause.borrow_mut() = Some(Box::new(move |now| {
+            if now > quiet + Duration::from_secs(4) {
+                fs::write(&nvme, "live\n").expect("written");
+            }
+        }));
+        f.lines(devices);
+        let slow = f.ops.now() - quiet;
+        assert!(slow >= Duration::from_secs(4) + QUIET && slow < Duration::from_secs(6), "{slow:?}");
+        *f.ops.on_pause.borrow_mut() = None;
+        f.file("/sys/class/nvme/nvme0/state", "resetting\n");
+        let before = f.ops.now();
+        f.lines(devices);
+        assert!(f.ops.now() - before >= LIMIT);
+    }
+
+    #[test]
+    fn loading_that_takes_longer_than_the_quiet_time_is_no_silence() {
+        let f = fixture();
+        let block = f.machine().path("/sys/class/block/vda");
+        let usb = f.machine().path("/sys/devices/pci0/usb1/modalias");
+        *f.ops.on_load.borrow_mut() = Some(Box::new(move |file| {
+            if file == "host.ko" {
+                fs::create_dir_all(&block).expect("made");
+            }
+        }));
+        let made = std::cell::Cell::new(false);
+        *f.ops.on_pause.borrow_mut() = Some(Box::new(move |now| {
+            if now > Duration::from_secs(10) && !made.replace(true) {
+                fs::create_dir_all(usb.parent().expect("folder")).expect("made");
+                fs::write(&usb, "usb:v2p3\n").expect("written");
+            }
+        }));
+        f.ops.load_time.set(Duration::from_secs(5));
+        assert_eq!(
+            f.lines(devices),
+            ["modules pass shipped=6 devices=4 matched=3 loaded=3 present=0 nodevice=0"]
+        );
     }
 
     #[test]

@@ -208,7 +208,8 @@ fn normal(path: &[u8]) -> Vec<u8> {
 fn pax_records(mut data: &[u8]) -> Result<Vec<(&[u8], &[u8])>> {
     let mut records = Vec::new();
     while !data.is_empty() {
-        let record = split_record(data).ok_or_else(|| broken("a pax record that is not `LENGTH KEYWORD=VALUE`"))?;
+        let record =
+            split_record(data).ok_or_else(|| broken("a pax record that is not `LENGTH KEYWORD=VALUE`"))?;
         records.push((record.0, record.1));
         data = record.2;
     }
@@ -322,7 +323,13 @@ mod tests {
     use super::*;
 
     fn entry<'a>(path: &'a [u8], data: &[u8], xattrs: &'a Xattrs) -> NewEntry<'a> {
-        NewEntry { path, kind: NewKind::File { size_bytes: data.len() as u64 }, mode: 0o644, mtime: 7, xattrs }
+        NewEntry {
+            path,
+            kind: NewKind::File { size_bytes: data.len() as u64 },
+            mode: 0o644,
+            mtime: 7,
+            xattrs,
+        }
     }
 
     fn stream(path: &[u8], data: &[u8], xattrs: &Xattrs) -> Vec<u8> {

@@ -36,6 +36,10 @@ pub fn check(machine: &Machine<'_>, report: &mut Report<'_>) {
             // The chip answered: it knows that it was without power. A fact about the battery, which a
             // board may lack, and not about the clock.
             Err(Errno::INVAL) => report.skip(&clock, format!("has lost the time (battery), {driver}")),
+            Err(Errno::NOENT) => {
+                report
+                    .fail(&clock, format!("has no `/dev/{clock}` (kernel option `RTC_INTF_DEV`), {driver}"));
+            }
             Err(errno) => report.fail(&clock, format!("{}, {driver}", Error::from(errno))),
         }
     }
@@ -78,6 +82,10 @@ mod tests {
         assert_eq!(line(&[Ok(T), Ok(T), Ok(later)]), "rtc0 pass 2025-01-02T03:04:05Z, rtc-hym8563 6-0051");
         assert_eq!(line(&[Ok(T)]), "rtc0 fail stands still at 2025-01-02T03:04:05Z, rtc-hym8563 6-0051");
         assert_eq!(line(&[Err(Errno::INVAL)]), "rtc0 skip has lost the time (battery), rtc-hym8563 6-0051");
+        assert_eq!(
+            line(&[Err(Errno::NOENT)]),
+            "rtc0 fail has no `/dev/rtc0` (kernel option `RTC_INTF_DEV`), rtc-hym8563 6-0051"
+        );
         assert!(line(&[Err(Errno::IO)]).starts_with("rtc0 fail "));
         assert_eq!(Fixture::new().lines(check), ["rtc skip none"]);
     }

@@ -38,7 +38,7 @@ enum Verb {
 fn main() -> ExitCode {
     let result = match &Cli::parse().verb {
         Verb::Image(args) => image::run(args),
-        Verb::Qemu(args) => qemu::run(args, &image::build_with_userland),
+        Verb::Qemu(args) => qemu::run(args),
         Verb::Doctor(args) => doctor::run(args),
         Verb::Setup(args) => setup::run(args),
         Verb::Fetch(args) => fetch::run(args),

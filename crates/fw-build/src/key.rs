@@ -46,10 +46,7 @@ impl KeyInputs {
     }
 
     /// What differs between `older` and these inputs: (label, older value, this value).
-    pub fn changes<'a>(
-        &'a self,
-        older: &'a KeyInputs,
-    ) -> Vec<(&'a str, Option<&'a str>, Option<&'a str>)> {
+    pub fn changes<'a>(&'a self, older: &'a KeyInputs) -> Vec<(&'a str, Option<&'a str>, Option<&'a str>)> {
         let labels: std::collections::BTreeSet<&String> = self.0.keys().chain(older.0.keys()).collect();
         labels
             .into_iter()

@@ -211,7 +211,8 @@ impl Inner {
             Output::Terminal(tty) => {
                 let end = if self.record.phase.is_end() { "\n" } else { "" };
                 let text = format!("{}: {}", self.record.stage, self.record.summary());
-                let width = rustix::termios::tcgetwinsize(&*tty).map_or(80, |w| usize::from(w.ws_col).max(20));
+                let width =
+                    rustix::termios::tcgetwinsize(&*tty).map_or(80, |w| usize::from(w.ws_col).max(20));
                 let text: String = text.chars().take(width - 1).collect();
                 if self.record.phase != Phase::Cached {
                     let _ = write!(tty, "\r\x1b[K{text}{end}");

@@ -26,9 +26,9 @@ impl Toolchain {
     /// No compiler, or one that makes code for another machine.
     pub fn aarch64() -> Result<Toolchain> {
         let missing = |why: String| {
-            Failure::new("no compiler for aarch64").why(why).hint(
-                "`cargo xtask setup` installs it (Debian and Ubuntu: package `gcc-aarch64-linux-gnu`)",
-            )
+            Failure::new("no compiler for aarch64")
+                .why(why)
+                .hint("`cargo xtask setup` installs it (Debian and Ubuntu: package `gcc-aarch64-linux-gnu`)")
         };
         let host = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
         // `cc` knows the names a cross compiler goes by and honours `CROSS_COMPILE`.
@@ -39,7 +39,8 @@ impl Toolchain {
             .cargo_metadata(false)
             .try_get_compiler()
             .map_err(|e| missing(e.to_string()))?;
-        let gcc = which::which(compiler.path()).map_err(|e| missing(format!("{}: {e}", compiler.path().display())))?;
+        let gcc = which::which(compiler.path())
+            .map_err(|e| missing(format!("{}: {e}", compiler.path().display())))?;
         // For some targets `cc` falls back to the host's compiler without a word, so ask the compiler itself.
         let machine = text(&Cmd::new(&gcc).arg("-dumpmachine"))?;
         if !machine.starts_with("aarch64") {

@@ -16,8 +16,8 @@ pub fn check(board: &Board, region: &Region, bytes: &[u8], ddr_version: &str) ->
     let first = block.entries.first().ok_or_else(|| Failure::new("idblock: no payload"))?;
     let payload = first.payload(bytes).map_err(|e| wrong("idblock payload", &e))?;
     let blob = ddr::parse(payload).and_then(ddr::Blob::accepted).map_err(|e| wrong("DDR blob", &e))?;
-    if format!("v{}", blob.version) != ddr_version {
-        return Err(Failure::new(format!("DDR blob v{} instead of {ddr_version}", blob.version)));
+    if blob.version.to_string() != ddr_version {
+        return Err(Failure::new(format!("DDR blob {} instead of {ddr_version}", blob.version)));
     }
     let at = ((region.fit_lba - region.start_lba) * SECTOR_BYTES) as usize;
     if block.end_bytes() > at {

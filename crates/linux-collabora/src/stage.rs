@@ -54,7 +54,7 @@ pub fn spec(inputs: &Inputs) -> Result<StageSpec> {
         .output("zboot-header", "zboot/zboot-header.o")
         .output("zboot-libstub", "zboot/lib.a")
         .output("zboot-lds", "zboot/zboot.lds")
-        .steps_estimate(3900);
+        .steps_estimate(5100);
     Ok(spec.recipe(move |cx| {
         let tree = cx.unpack(&pin)?;
         cx.patch_all(&tree, &patches)?;

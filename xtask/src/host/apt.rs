@@ -106,14 +106,14 @@ mod tests {
     #[test]
     fn only_what_is_missing_once_and_sorted() {
         let findings = [
-            finding("sqfstar", false),
-            finding("mksquashfs", false),
+            finding("tar2sqfs", false),
+            finding("sqfs2tar", false),
             finding("bc", false),
             finding("make", true),
         ];
         let installs = plan(&findings, &[], Distro::Debian12, &Installed::default());
-        assert_eq!(installs, [Install { suite: None, packages: vec!["bc".into(), "squashfs-tools".into()] }]);
-        assert_eq!(installs[0].args().join(" "), "install --yes --no-install-recommends bc squashfs-tools");
+        assert_eq!(installs, [Install { suite: None, packages: vec!["bc".into(), "squashfs-tools-ng".into()] }]);
+        assert_eq!(installs[0].args().join(" "), "install --yes --no-install-recommends bc squashfs-tools-ng");
         assert!(plan(&findings[3..], &[], Distro::Debian12, &Installed::default()).is_empty());
     }
 

@@ -65,7 +65,11 @@ pub fn run(args: &Args) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn build(args: &Args) -> Result<()> {
+/// Builds the image and prints what it is.
+///
+/// # Errors
+/// As [`run`].
+pub fn build(args: &Args) -> Result<()> {
     let cx = Context::load()?;
     let selection = Selection::of(args, &cx.board)?;
     if args.install_deps {
@@ -83,15 +87,6 @@ fn build(args: &Args) -> Result<()> {
     drop(screen);
     println!("{}", summary(&cx, &path, &selection, &kernel, elapsed)?);
     Ok(())
-}
-
-/// Builds the image with this userland and otherwise the board file's selections.
-///
-/// # Errors
-/// As [`run`], or the name is no userland.
-pub fn build_with_userland(name: &str) -> Result<()> {
-    let userland = Some(select::parse("userland", name)?);
-    build(&Args { userland, ..Args::default() }).map(drop)
 }
 
 fn summary(

@@ -104,7 +104,7 @@ impl Selection {
     }
 }
 
-pub(super) fn parse<T: ValueEnum>(what: &str, word: &str) -> Result<T> {
+fn parse<T: ValueEnum>(what: &str, word: &str) -> Result<T> {
     T::from_str(word, false).map_err(|_| {
         let known: Vec<String> = T::value_variants()
             .iter()

@@ -124,7 +124,7 @@ mod tests {
     use super::*;
     use crate::qemu::expect::Mode;
 
-    const GOOD: &str = "echo 'U-Boot 2025.01'; echo 'Welcome to GRUB!'; echo 'EFI stub: x'; \
+    const GOOD: &str = "echo 'U-Boot 2025.01'; echo 'Welcome to GRUB!'; \
                         echo 'Linux version 6.0-x '; echo 'BRINGUP RESULT pass=0 fail=0 skip=0'";
 
     fn boot(mode: Mode, script: &str, limit: Duration) -> (Result<()>, Duration) {

@@ -37,13 +37,13 @@ impl Mode {
 
     /// What must be seen, in this order.
     pub fn steps(self) -> &'static [Step] {
-        use Step::{AskRestart, EfiStub, FirstLoader, Grub, Kernel, Off, PowerDown, Result, SecondLoader};
+        use Step::{AskRestart, FirstLoader, Grub, Kernel, Off, PowerDown, Result, SecondLoader};
         match self {
-            Mode::Report => &[FirstLoader, Grub, EfiStub, Kernel, Result],
-            Mode::Poweroff => &[FirstLoader, Grub, EfiStub, Kernel, Result, PowerDown, Off],
-            Mode::Reboot => &[FirstLoader, Grub, EfiStub, Kernel, Result, AskRestart, SecondLoader],
+            Mode::Report => &[FirstLoader, Grub, Kernel, Result],
+            Mode::Poweroff => &[FirstLoader, Grub, Kernel, Result, PowerDown, Off],
+            Mode::Reboot => &[FirstLoader, Grub, Kernel, Result, AskRestart, SecondLoader],
             // No `AskRestart`: the reset must come from the watchdog, not from the kernel.
-            Mode::Watchdog => &[FirstLoader, Grub, EfiStub, Kernel, Result, SecondLoader],
+            Mode::Watchdog => &[FirstLoader, Grub, Kernel, Result, SecondLoader],
         }
     }
 }
@@ -55,8 +55,6 @@ pub enum Step {
     FirstLoader,
     /// GRUB's greeting or menu.
     Grub,
-    /// The kernel's EFI stub speaks.
-    EfiStub,
     /// The kernel's own first line, with the release of this build.
     Kernel,
     /// The self-test's last line.
@@ -77,7 +75,6 @@ impl Step {
         match self {
             Step::FirstLoader => "U-Boot's banner",
             Step::Grub => "GRUB",
-            Step::EfiStub => "the kernel's EFI stub",
             Step::Kernel => "the kernel's version line",
             Step::Result => "`BRINGUP RESULT`",
             Step::PowerDown => "the kernel powering off",
@@ -92,11 +89,9 @@ impl Step {
         match self {
             Step::FirstLoader => "the firmware is the result of stage `u-boot-qemu`",
             Step::Grub => "U-Boot starts `EFI/BOOT/BOOTAA64.EFI` of the EFI partition (stage `grub-efi`)",
-            Step::EfiStub => {
-                "GRUB reads `grub/grub.cfg`, `A/vmlinuz` and `A/initramfs.xz` of the BOOT partition"
-            }
             Step::Kernel => {
-                "the kernel command line needs `console=ttyAMA0`, or the kernel hangs before its console"
+                "GRUB reads `grub/grub.cfg`, `A/vmlinuz` and `A/initramfs.xz` of the BOOT partition; the kernel's \
+                 arguments need `console=ttyAMA0`"
             }
             Step::Result => "the last lines say which check the self-test was at",
             Step::PowerDown | Step::Off | Step::AskRestart => "PSCI calls of the kernel end here",

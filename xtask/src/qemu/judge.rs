@@ -217,8 +217,6 @@ fn step_of(line: &str) -> Option<Step> {
         Some(Step::FirstLoader)
     } else if line.contains("Welcome to GRUB!") || line.contains("GNU GRUB  version") {
         Some(Step::Grub)
-    } else if line.contains("EFI stub: ") {
-        Some(Step::EfiStub)
     } else if line.contains("Linux version ") {
         Some(Step::Kernel)
     } else if line.contains("BRINGUP RESULT ") {

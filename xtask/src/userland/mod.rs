@@ -110,31 +110,28 @@ fn compose_talos(
     status: &Status,
 ) -> Result<(Entry, Origin)> {
     let mut releases = cx.manifests.releases("talos")?.clone();
+    let fetcher = cx.fetcher()?;
+    let assets_dir = cx.store.root().join("talos");
+    status.phase(Phase::Fetching, None);
+    // First: its digest is part of the key, and the first fetch is what records it.
+    let asset = talos::fetch_release(&fetcher, &mut releases, &selection.talos, &assets_dir, status)?;
     let mut inputs = KeyInputs::default();
     inputs.add("recipe", format!("userland-talos {TALOS_RECIPE_VERSION}"))?;
     inputs.add("talos", selection.talos.as_str())?;
-    // Unknown before the first fetch. Recording it changes the key, which makes one more composition.
-    inputs.add("release", releases.recorded(&selection.talos, talos::ASSET).unwrap_or("first fetch"))?;
+    inputs.add("release", asset.sha256)?;
     inputs.add("stage:signed-kernel", kernel.entry.record.key.as_str())?;
     packers(&mut inputs)?;
-    let fetcher = cx.fetcher()?;
-    cx.store.ensure(
-        "userland-talos",
-        &inputs,
-        &outputs(),
-        || status.phase(Phase::Waiting, None),
-        |work| {
-            status.phase(Phase::Fetching, None);
-            let parts = talos::Inputs {
-                fetcher: &fetcher,
-                releases: &mut releases,
-                version: &selection.talos,
-                assets_dir: &cx.store.root().join("talos"),
-                module_tree: &module_tree(kernel, &kernel.entry.path("modules")?),
-                progress: status,
-            };
-            talos::compose(parts, &work.join("out/initramfs.xz"))?;
-            Ok(Built::default())
-        },
-    )
+    cx.store.ensure("userland-talos", &inputs, &outputs(), || status.phase(Phase::Waiting, None), |work| {
+        status.phase(Phase::Building, None);
+        let parts = talos::Inputs {
+            fetcher: &fetcher,
+            releases: &mut releases,
+            version: &selection.talos,
+            assets_dir: &assets_dir,
+            module_tree: &module_tree(kernel, &kernel.entry.path("modules")?),
+            progress: status,
+        };
+        talos::compose(parts, &work.join("out/initramfs.xz"))?;
+        Ok(Built::default())
+    })
 }

@@ -130,6 +130,8 @@ pub const QEMU_MUST_PASS: &[MustPass] = &[
     must("pcie.*", "a root port with the NVMe device behind it"),
     must("block.vda", "the image, on virtio-blk"),
     must("block.nvme0n1", "an empty NVMe device"),
+    must("block.sda", "a USB stick, whose driver is a module that loads by alias"),
+    must("load-modules", "modules without hardware"),
     must("net.*", "virtio-net"),
     must("uptime", "the self-test reached its end"),
 ];

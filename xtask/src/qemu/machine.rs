@@ -57,6 +57,15 @@ pub fn arguments(firmware: &Path, disk: &Path, console: Console) -> Vec<OsString
         "pcie-root-port,id=slot1,chassis=1",
         "-device",
         "nvme,serial=rehearsal,drive=empty,bus=slot1",
+        // Devices whose drivers are modules: they load by alias, with their signatures.
+        "-blockdev",
+        "driver=null-co,node-name=stick,size=67108864,read-zeroes=on",
+        "-device",
+        "qemu-xhci,id=usb",
+        "-device",
+        "usb-storage,bus=usb.0,drive=stick",
+        "-device",
+        "ich9-ahci",
         "-device",
         "virtio-blk-pci,drive=disk",
     ]

@@ -71,9 +71,14 @@ impl Cmd {
         }
     }
 
-    /// A command that sees exactly the caller's environment: cargo and rustup, which find their homes there.
+    /// A command that sees the caller's environment: cargo and rustup, which find their homes there.
+    ///
+    /// Without what `cargo run` tells a program about its own package: some build scripts (ring's) watch
+    /// `CARGO_MANIFEST_DIR`, so a nested cargo that inherits it would compile half of the dependencies again, and
+    /// the next cargo without it once more.
     pub fn with_callers_env(program: impl AsRef<OsStr>) -> Self {
-        Cmd { env: std::env::vars_os().collect(), ..Cmd::new(program) }
+        let env = std::env::vars_os().filter(|(name, _)| !name.to_str().is_some_and(is_of_cargo_run));
+        Cmd { env: env.collect(), ..Cmd::new(program) }
     }
 
     /// Adds one argument.
@@ -262,6 +267,12 @@ impl Cmd {
     }
 }
 
+/// Variables that cargo sets for the package whose program or test it runs.
+fn is_of_cargo_run(name: &str) -> bool {
+    const PREFIXES: [&str; 4] = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];
+    name == "CARGO_PRIMARY_PACKAGE" || name == "OUT_DIR" || PREFIXES.iter().any(|p| name.starts_with(p))
+}
+
 /// A started command.
 pub struct Running {
     cmd: Cmd,
@@ -347,6 +358,15 @@ mod tests {
         let text = String::from_utf8(out).expect("text");
         assert!(text.contains("SOURCE_DATE_EPOCH=1735689600"), "{text}");
         assert!(!text.contains("CARGO_"), "{text}");
+    }
+
+    #[test]
+    fn a_nested_cargo_does_not_see_this_package() {
+        assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some(), "cargo runs this test");
+        let out = Cmd::with_callers_env("env").output().expect("env runs");
+        let text = String::from_utf8_lossy(&out).into_owned();
+        assert!(!text.contains("CARGO_MANIFEST_DIR=") && !text.contains("CARGO_PKG_NAME="), "{text}");
+        assert!(text.contains("PATH="), "{text}");
     }
 
     #[test]

@@ -14,15 +14,6 @@ use crate::run::Cmd;
 /// `tools/binman/control.py` (pkg_resources), `scripts/dtc/pylibfdt/setup.py` (setuptools).
 pub const BINMAN_MODULES: &[&str] = &["elftools", "pkg_resources", "setuptools"];
 
-/// Whether the interpreter's C headers must be installed: pylibfdt is compiled against them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Headers {
-    /// `Python.h` must exist.
-    Needed,
-    /// Only modules count.
-    NotNeeded,
-}
-
 /// Prints the names of the arguments that cannot be imported. `-I` (see [`missing_from`]) keeps the user's
 /// own site folder out: a build with a clean environment would not see it either.
 const PROBE: &str = "\
@@ -41,19 +32,13 @@ for name in sys.argv[1:]:
 
 /// The interpreter for binman: all of [`BINMAN_MODULES`] and `Python.h`.
 ///
-/// # Errors
-/// As [`find_python`].
-pub fn find_binman_python() -> Result<PathBuf> {
-    choose(&candidates(), BINMAN_MODULES, Headers::Needed)
-}
-
-/// The first Python 3 that can import every one of `modules`: `/usr/bin/python3` (the one that distribution
-/// packages belong to), then each `python3` on `PATH`.
+/// Looked at in order: `/usr/bin/python3` (the one that distribution packages belong to), then each `python3`
+/// on `PATH`.
 ///
 /// # Errors
 /// No interpreter has them all; the failure lists each with what it lacks.
-pub fn find_python(modules: &[&str]) -> Result<PathBuf> {
-    choose(&candidates(), modules, Headers::NotNeeded)
+pub fn find_binman_python() -> Result<PathBuf> {
+    choose(&candidates(), BINMAN_MODULES)
 }
 
 fn candidates() -> Vec<PathBuf> {
@@ -69,11 +54,10 @@ fn candidates() -> Vec<PathBuf> {
     found
 }
 
-fn choose(candidates: &[PathBuf], modules: &[&str], headers: Headers) -> Result<PathBuf> {
+fn choose(candidates: &[PathBuf], modules: &[&str]) -> Result<PathBuf> {
     let mut wanted = modules.to_vec();
-    if headers == Headers::Needed {
-        wanted.push("Python.h");
-    }
+    // pylibfdt is compiled against the interpreter's C headers.
+    wanted.push("Python.h");
     let mut rejected = Vec::new();
     for python in candidates {
         match missing_from(python, &wanted) {
@@ -116,7 +100,7 @@ mod tests {
         let poor = fake(dir.path(), "poor", "echo elftools");
         let good = fake(dir.path(), "good", "exit 0");
         let later = fake(dir.path(), "later", "exit 0");
-        let chosen = choose(&[poor, good.clone(), later], &["elftools"], Headers::NotNeeded);
+        let chosen = choose(&[poor, good.clone(), later], &["elftools"]);
         assert_eq!(chosen.expect("one has it"), good);
     }
 
@@ -125,7 +109,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("folder");
         let poor = fake(dir.path(), "poor", "echo elftools; echo Python.h");
         let broken = fake(dir.path(), "broken", "exit 7");
-        let text = choose(&[poor, broken], &["elftools"], Headers::Needed).expect_err("none").to_string();
+        let text = choose(&[poor, broken], &["elftools"]).expect_err("none").to_string();
         assert!(text.contains("no Python 3 with elftools, Python.h was found"), "{text}");
         assert!(text.contains("poor` lacks elftools, Python.h"), "{text}");
         assert!(text.contains("broken` does not run: "), "{text}");
@@ -134,7 +118,7 @@ mod tests {
 
     #[test]
     fn no_python_at_all() {
-        let text = choose(&[], &["os"], Headers::NotNeeded).expect_err("none").to_string();
+        let text = choose(&[], &["os"]).expect_err("none").to_string();
         assert!(text.contains("there is no `python3` at all"), "{text}");
     }
 

@@ -102,15 +102,6 @@ impl Cmd {
         self
     }
 
-    /// Passes a variable of the caller on, if it is set.
-    #[must_use]
-    pub fn env_pass(self, key: &str) -> Self {
-        match std::env::var_os(key) {
-            Some(value) => self.env(key, value),
-            None => self,
-        }
-    }
-
     /// Sets the working directory.
     #[must_use]
     pub fn cwd(mut self, dir: impl Into<PathBuf>) -> Self {

@@ -229,6 +229,7 @@ impl StageSpec {
     /// It does not run.
     pub fn toolchain(&mut self, chain: &Toolchain) -> Result<&mut Self> {
         self.watched.push(chain.gcc().to_owned());
+        self.watch_packages();
         for (tool, identity) in chain.fingerprint()? {
             self.inputs.add(format!("tool:{tool}"), identity)?;
         }
@@ -240,8 +241,18 @@ impl StageSpec {
     /// # Errors
     /// It is not installed or does not run.
     pub fn tool(&mut self, name: &str, version_arg: &str) -> Result<&mut Self> {
+        self.watch_packages();
         self.inputs.add(format!("tool:{name}"), first_line(&Cmd::new(name).arg(version_arg))?)?;
         Ok(self)
+    }
+
+    /// Looks again after the system's packages changed. An upgraded tool carries the time at which its package
+    /// was made, which is older than the last look, so watching the tool itself is not enough.
+    fn watch_packages(&mut self) {
+        let database = Path::new("/var/lib/dpkg/status");
+        if database.exists() && !self.watched.iter().any(|p| p == database) {
+            self.watched.push(database.to_owned());
+        }
     }
 
     /// Declares an output: its role and its path below the entry.
@@ -340,18 +351,15 @@ impl BuildCx<'_> {
         Ok(())
     }
 
-    /// Copies what a folder holds into an existing folder of a source tree; same names are replaced.
+    /// Copies files and folders into an existing folder of a source tree; same names are replaced.
     ///
     /// # Errors
     /// Something cannot be copied.
-    pub fn copy_into(&self, from: &Path, to: &Path) -> Result<()> {
-        let options = fs_extra::dir::CopyOptions::new().content_only(true).overwrite(true);
-        match fs_extra::dir::copy(from, to, &options) {
-            Ok(_) => Ok(()),
-            Err(e) => {
-                Err(Failure::new(format!("cannot copy `{}` to `{}`", from.display(), to.display())).why(e))
-            }
-        }
+    pub fn copy_into(&self, from: &[PathBuf], to: &Path) -> Result<()> {
+        let options = fs_extra::dir::CopyOptions::new().overwrite(true);
+        fs_extra::copy_items(from, to, &options)
+            .map(|_| ())
+            .map_err(|e| Failure::new(format!("cannot copy into `{}`", to.display())).why(e))
     }
 
     /// `make` in a source tree: joins cargo's jobserver, or uses all cores outside of cargo.
@@ -377,7 +385,7 @@ impl BuildCx<'_> {
         cmd.run(&mut sink)
     }
 
-    /// Copies a file into the entry, read-only, keeping its exec bit.
+    /// Copies a file into the entry, keeping its mode.
     ///
     /// # Errors
     /// It cannot be copied.
@@ -422,8 +430,16 @@ pub fn stage_main(spec: fn(&Inputs) -> Result<StageSpec>) {
 }
 
 /// Variables that decide where to look or what to build. Registered before any of them is read.
-const WATCHED_VARS: [&str; 6] =
-    ["FW_BUILD", "FW_STORE", "FW_MIRROR", "FW_OFFLINE", "FW_DEBIAN_MIRROR", "CROSS_COMPILE"];
+const WATCHED_VARS: [&str; 8] = [
+    "FW_BUILD",
+    "FW_STORE",
+    "XDG_CACHE_HOME",
+    "FW_MIRROR",
+    "FW_OFFLINE",
+    "CARGO_NET_OFFLINE",
+    "FW_DEBIAN_MIRROR",
+    "CROSS_COMPILE",
+];
 
 fn stage_script(spec: fn(&Inputs) -> Result<StageSpec>) -> Result<()> {
     die_with_parent()?;

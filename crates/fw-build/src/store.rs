@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! <store>/src/<sha256>/<file>       fetched sources
+//! <store>/talos/<version>/<file>    release assets, trusted on first use
 //! <store>/stage/<name>-<key16>/     one result: stage.json and its outputs
 //! <store>/lock/                     one lock file per key, never deleted while in use
 //! <store>/work/                     build folders; whatever lies here may be thrown away

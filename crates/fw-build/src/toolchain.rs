@@ -39,8 +39,9 @@ impl Toolchain {
             .cargo_metadata(false)
             .try_get_compiler()
             .map_err(|e| missing(e.to_string()))?;
-        let gcc = which::which(compiler.path())
-            .map_err(|e| missing(format!("{}: {e}", compiler.path().display())))?;
+        // Where host and target are the same `cc` answers `cc`, a name without a prefix to read.
+        let name = if compiler.path() == Path::new("cc") { Path::new("gcc") } else { compiler.path() };
+        let gcc = which::which(name).map_err(|e| missing(format!("{}: {e}", name.display())))?;
         // For some targets `cc` falls back to the host's compiler without a word, so ask the compiler itself.
         let machine = text(&Cmd::new(&gcc).arg("-dumpmachine"))?;
         if !machine.starts_with("aarch64") {
@@ -51,6 +52,11 @@ impl Toolchain {
             Some(at) => name[..at].to_owned(),
             None => return Err(missing(format!("`{}` is not gcc, which the firmware needs", gcc.display()))),
         };
+        // `make` starts what `CROSS_COMPILE` and `PATH` name; the key must be that compiler's.
+        let started = format!("{prefix}gcc");
+        if which::which(&started).ok().as_ref() != Some(&gcc) {
+            return Err(missing(format!("`{}` is not what `{started}` on `PATH` starts", gcc.display())));
+        }
         Ok(Toolchain { gcc, prefix })
     }
 

@@ -39,6 +39,8 @@ pub fn spec(inputs: &Inputs) -> Result<StageSpec> {
     spec.pin(&pin)?.toolchain(&chain)?.tool("depmod", "--version")?;
     // Options and values only: a reworded reason in a fragment does not build a kernel.
     spec.watch(&config_dir).setting("config", sha256_bytes(request.allconfig().as_bytes()))?;
+    // The first patch brings the folder with it.
+    spec.watch(&inputs.crate_dir);
     if patches.is_dir() {
         spec.file("patches", &patches)?;
     }

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use fs_err as fs;
-use fw_build::stage::{Inputs, StageSpec};
+use fw_build::stage::{BuildCx, Inputs, StageSpec};
 use fw_build::toolchain::Toolchain;
 use fw_build::u_boot::UBoot;
 use fw_build::{Failure, Result};
@@ -55,7 +55,7 @@ pub fn spec(inputs: &Inputs) -> Result<StageSpec> {
         let tree = cx.unpack(&pin)?;
         let u_boot = UBoot::new(cx, &tree, &chain)?;
         cx.patch_all(&tree, &patches)?;
-        add_device_tree(&dts, &of_tree, &tree)?;
+        add_device_tree(cx, &dts, &of_tree, &tree)?;
         u_boot.configure(BASE, &fragment)?;
         cx.run(
             u_boot
@@ -70,20 +70,19 @@ pub fn spec(inputs: &Inputs) -> Result<StageSpec> {
 }
 
 /// Puts the common part and what belongs to this tree where U-Boot compiles them.
-fn add_device_tree(common: &Path, of_tree: &Path, tree: &Path) -> Result<()> {
+fn add_device_tree(cx: &BuildCx, common: &Path, of_tree: &Path, tree: &Path) -> Result<()> {
+    let (mut additions, mut sources) = (Vec::new(), Vec::new());
     for dir in [common, of_tree] {
         for entry in fs::read_dir(dir)? {
             let path = entry?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let to = if name.ends_with("-u-boot.dtsi") {
-                U_BOOT_DTSI
+            if name.ends_with("-u-boot.dtsi") {
+                additions.push(path);
             } else if name.ends_with(".dtsi") || name.ends_with(".dts") {
-                BOARD_DTS
-            } else {
-                continue;
-            };
-            fs::copy(&path, tree.join(to).join(&name))?;
+                sources.push(path);
+            }
         }
     }
-    Ok(())
+    cx.copy_into(&additions, &tree.join(U_BOOT_DTSI))?;
+    cx.copy_into(&sources, &tree.join(BOARD_DTS))
 }

@@ -8,11 +8,15 @@ use fw_build::{Failure, Result};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::screen::Screen;
+use crate::userland::talos;
+
+/// The manifest of Talos releases: it has no pins, its digests are learnt at the first fetch.
+const TALOS: &str = "talos";
 
 /// Fetches sources beforehand, so that a later build needs no network.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
-  cargo xtask fetch                 the selected pin of every manifest
+  cargo xtask fetch                 the selected pin of every manifest, and the Talos release
   cargo xtask fetch linux u-boot    these manifests only
   cargo xtask fetch --all           every pin of every manifest
   FW_OFFLINE=1 cargo xtask image    then builds from the store alone")]
@@ -30,7 +34,7 @@ pub struct Args {
 /// A pin could not be fetched from any origin; the others are fetched all the same.
 pub fn run(args: &Args) -> Result<Exit> {
     let cx = Context::load()?;
-    for name in &args.manifests {
+    for name in args.manifests.iter().filter(|name| *name != TALOS) {
         cx.manifests.pin(name, None)?; // an unknown name is an error, not a fetch of nothing
     }
     let fetcher = cx.fetcher()?;
@@ -50,6 +54,26 @@ pub fn run(args: &Args) -> Result<Exit> {
                 status.phase(Phase::Cached, None);
                 let size = fs_err::metadata(&fetched.path)?.len();
                 lines.push(format!("{:24} {:>10}  {}", pin.id(), bytes(size), fetched.origin_label));
+            }
+            Err(failure) => {
+                status.phase(Phase::Failed, None);
+                failures.push(failure);
+            }
+        }
+    }
+    // The self-test image needs no release, so a machine that cannot reach one is not held up by it.
+    let wanted = args.manifests.is_empty() && cx.board.selected("userland")? == TALOS;
+    if wanted || args.manifests.iter().any(|name| name == TALOS) {
+        let version = cx.board.selected(TALOS)?;
+        let status = screen.step(TALOS);
+        status.phase(Phase::Fetching, None);
+        let mut releases = cx.manifests.releases(TALOS)?.clone();
+        let dir = cx.store.root().join(TALOS);
+        match talos::fetch_release(&fetcher, &mut releases, &version, &dir, &status) {
+            Ok(asset) => {
+                status.phase(Phase::Cached, None);
+                let size = bytes(fs_err::metadata(&asset.path)?.len());
+                lines.push(format!("{:24} {size:>10}  {}", format!("{TALOS}/{version}"), talos::ASSET));
             }
             Err(failure) => {
                 status.phase(Phase::Failed, None);

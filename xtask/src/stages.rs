@@ -64,6 +64,11 @@ pub fn build(
 ) -> Result<Results> {
     let mut results = BTreeMap::new();
     for (stage, dir) in run_scripts(root, stages, status_dir, env)? {
+        if dir.as_os_str().is_empty() {
+            return Err(Failure::new(format!("stage `{stage}` was not built"))
+                .why("`FW_BUILD=skip` makes the stages return at once")
+                .hint("unset `FW_BUILD`"));
+        }
         results.insert(stage, Entry::load(&dir)?);
     }
     Ok(Results(results))

@@ -29,6 +29,12 @@ use crate::userland;
 /// Raise it when this step's code changes what it makes.
 const RECIPE_VERSION: u32 = 1;
 
+/// Stages whose outputs lie in the image as they are.
+const IMAGE_STAGES: [&str; 3] = ["u-boot-nanopi-m6", "dtb", "grub-efi"];
+
+/// Stages that are in no image: the map must not name their keys, which the image's own key does not cover.
+const NOT_IN_IMAGE: [&str; 1] = ["u-boot-qemu"];
+
 /// Where GRUB lies on the ESP: UEFI's removable media path for AArch64 (UEFI 2.10, 3.5.1.1).
 const GRUB_PATH: &str = "EFI/BOOT/BOOTAA64.EFI";
 
@@ -55,7 +61,7 @@ pub fn ensure(cx: &Context, selection: &Selection, parts: &Parts, screen: &Scree
     inputs.add("setting:talos", selection.talos.as_str())?;
     inputs.add("setting:userland", selection.userland.name())?;
     inputs.add("setting:bootloader", format!("{:?}", selection.bootloader))?;
-    for stage in ["u-boot-nanopi-m6", "dtb", "grub-efi"] {
+    for stage in IMAGE_STAGES {
         inputs.add(format!("stage:{stage}"), parts.stages.get(stage)?.record.key.as_str())?;
     }
     inputs.add("stage:signed-kernel", parts.kernel.entry.record.key.as_str())?;
@@ -72,7 +78,13 @@ pub fn ensure(cx: &Context, selection: &Selection, parts: &Parts, screen: &Scree
             &outputs,
             || status.phase(Phase::Waiting, None),
             |work| {
-                status.phase(Phase::Building, Some(5));
+                status.phase(Phase::Building, Some(6));
+                status.step("check the parts");
+                for stage in IMAGE_STAGES {
+                    parts.stages.get(stage)?.verify()?;
+                }
+                parts.kernel.entry.verify()?;
+                parts.userland.verify()?;
                 Assembly { cx, selection, parts, cmdline: &cmdline, work, status: &status }.run()?;
                 Ok(Built::default())
             },
@@ -265,6 +277,11 @@ impl Assembly<'_> {
         let mut origins = BTreeMap::new();
         let mut facts = BTreeMap::new();
         for (stage, entry) in self.parts.stages.iter() {
+            if NOT_IN_IMAGE.contains(&stage)
+                || (stage == "bringup" && self.selection.userland != Userland::Bringup)
+            {
+                continue;
+            }
             facts.insert(format!("stage:{stage}"), entry.record.key.as_str().to_owned());
             for (id, used) in &entry.record.origins {
                 let fw_build::store::PinUsed { version, origin, sha256 } = used.clone();

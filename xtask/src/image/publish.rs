@@ -21,18 +21,15 @@ pub fn publish(cx: &Context, image: &Entry, stages: &Results) -> Result<PathBuf>
     let name = &cx.board.disk.image;
     let raw = format!("{name}.raw.xz");
     let map = format!("{name}.map.json");
-    let mut changed = false;
+    let mut sums = String::new();
     for (role, file) in [("raw-xz", &raw), ("map", &map)] {
-        changed |=
-            copy_if_different(&image.path(role)?, &out.join(file), &image.record.outputs[role].sha256)?;
+        let sha256 = &image.record.outputs[role].sha256;
+        copy_if_different(&image.path(role)?, &out.join(file), sha256)?;
+        sums.push_str(&format!("{sha256}  {file}\n"));
     }
-    if changed || !out.join("SHA256SUMS").exists() {
-        let mut sums = String::new();
-        for (role, file) in [("raw-xz", &raw), ("map", &map)] {
-            sums.push_str(&format!("{}  {file}\n", image.record.outputs[role].sha256));
-        }
-        write(&out.join("SHA256SUMS"), sums.as_bytes())?;
-    }
+    // Compared by content and not by "something was copied": a run that was killed before this line left the
+    // sums of an older image.
+    write(&out.join("SHA256SUMS"), sums.as_bytes())?;
     let mut listing = String::new();
     for (stage, entry) in stages.iter() {
         for role in entry.record.outputs.keys() {
@@ -47,14 +44,14 @@ pub fn publish(cx: &Context, image: &Entry, stages: &Results) -> Result<PathBuf>
     Ok(out.join(raw))
 }
 
-fn copy_if_different(from: &Path, to: &Path, sha256: &str) -> Result<bool> {
+fn copy_if_different(from: &Path, to: &Path, sha256: &str) -> Result<()> {
     if to.is_file() && sha256_file(to)? == sha256 {
-        return Ok(false);
+        return Ok(());
     }
     let temp = to.with_extension("part");
     fs::copy(from, &temp)?;
     fs::rename(&temp, to)?;
-    Ok(true)
+    Ok(())
 }
 
 fn write(to: &Path, content: &[u8]) -> Result<()> {

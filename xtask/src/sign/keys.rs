@@ -53,9 +53,13 @@ impl KeyArgs {
             return Ok(keys);
         }
         let dir = key_dir()?.join(kernel_key.folder());
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
         let (key, cert) = (dir.join("key.pem"), dir.join("cert.pem"));
+        // Two processes would leave the certificate of one beside the key of the other.
+        let lock = fs::OpenOptions::new().create(true).truncate(false).write(true).open(dir.join("lock"))?;
+        lock.file().lock()?;
         if self.new_key || !key.exists() || !cert.exists() {
-            generate_into(&dir, &key, &cert)?;
+            generate_into(&key, &cert)?;
         }
         Keys::of_files(&key, &cert)
     }
@@ -85,9 +89,12 @@ impl Keys {
                 .hint(format!("chmod 600 {}", self.key_path.display())));
         }
         let key = fs::read_to_string(&self.key_path)?;
-        let cert = fs::read_to_string(&self.cert_path)?;
-        Signer::from_pem(&key, &cert)
-            .map_err(|e| Failure::new(format!("cannot sign with `{}`", self.key_path.display())).why(e))
+        let wrong = |e: &dyn std::fmt::Display| {
+            Failure::new(format!("cannot sign with `{}`", self.key_path.display())).why(e)
+        };
+        // The certificate as it was read, not as its file is now: its digest is in the key of what is signed.
+        let cert = self.certificate.to_pem().map_err(|e| wrong(&e))?;
+        Signer::from_pem(&key, &cert).map_err(|e| wrong(&e))
     }
 
     /// The kernel never looks at the validity of a module's certificate, so we do.
@@ -113,7 +120,7 @@ fn key_dir() -> Result<PathBuf> {
         })
 }
 
-fn generate_into(dir: &Path, key: &Path, cert: &Path) -> Result<()> {
+fn generate_into(key: &Path, cert: &Path) -> Result<()> {
     let wrong = |e: &dyn std::fmt::Display| Failure::new("cannot generate a signing key").why(e);
     // Fixed start: a clock that is wrong at build time must not show in a shipped certificate.
     let validity = Validity {
@@ -121,8 +128,11 @@ fn generate_into(dir: &Path, key: &Path, cert: &Path) -> Result<()> {
         not_after_seconds: SOURCE_DATE_EPOCH + VALID_SECONDS,
     };
     let signer = generate(validity).map_err(|e| wrong(&e))?;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    // The certificate first: a key without its certificate is never found, a certificate alone is replaced.
+    // The old key goes first and the new one comes last: wherever this ends, a key that is there belongs to
+    // the certificate beside it, and a certificate alone is replaced.
+    if key.exists() {
+        fs::remove_file(key)?;
+    }
     private_file(cert, signer.certificate().to_pem().map_err(|e| wrong(&e))?.as_bytes())?;
     private_file(key, signer.key().to_pkcs8_pem().map_err(|e| wrong(&e))?.as_bytes())
 }

@@ -34,7 +34,7 @@ const RECIPE_VERSION: u32 = 1;
 /// A kernel with its certificate, and the modules that it will load.
 #[derive(Debug)]
 pub struct SignedKernel {
-    /// The result in the store: `vmlinuz`, `image`, `modules`, `certificate`, `unsigned-module`.
+    /// The result in the store: `vmlinuz`, `image`, `modules`, `certificate`.
     pub entry: Entry,
     /// `uname -r` of the kernel.
     pub release: String,
@@ -76,6 +76,7 @@ pub fn signed_kernel(
             &outputs,
             || status.phase(Phase::Waiting, None),
             |work| {
+                kernel.verify()?;
                 let signer = keys.signer()?;
                 let step = SignStep { kernel, chain: &chain, signer: &signer, work, status: &status };
                 step.modules()?;

@@ -60,6 +60,8 @@ fn outputs() -> [(String, PathBuf); 1] {
 /// The tools and libraries that pack squashfs and initramfs; their versions decide the bytes.
 fn packers(inputs: &mut KeyInputs) -> Result<()> {
     inputs.add("tool:tar2sqfs", first_line(&Cmd::new("tar2sqfs").arg("--version"))?)?;
+    // tar2sqfs links the system's libzstd and does not say which; distributions build both from one source.
+    inputs.add("tool:zstd", first_line(&Cmd::new("zstd").arg("--version"))?)?;
     inputs.add("zstd", zstd::zstd_safe::version_string())
 }
 
@@ -121,17 +123,23 @@ fn compose_talos(
     inputs.add("release", asset.sha256)?;
     inputs.add("stage:signed-kernel", kernel.entry.record.key.as_str())?;
     packers(&mut inputs)?;
-    cx.store.ensure("userland-talos", &inputs, &outputs(), || status.phase(Phase::Waiting, None), |work| {
-        status.phase(Phase::Building, None);
-        let parts = talos::Inputs {
-            fetcher: &fetcher,
-            releases: &mut releases,
-            version: &selection.talos,
-            assets_dir: &assets_dir,
-            module_tree: &module_tree(kernel, &kernel.entry.path("modules")?),
-            progress: status,
-        };
-        talos::compose(parts, &work.join("out/initramfs.xz"))?;
-        Ok(Built::default())
-    })
+    cx.store.ensure(
+        "userland-talos",
+        &inputs,
+        &outputs(),
+        || status.phase(Phase::Waiting, None),
+        |work| {
+            status.phase(Phase::Building, None);
+            let parts = talos::Inputs {
+                fetcher: &fetcher,
+                releases: &mut releases,
+                version: &selection.talos,
+                assets_dir: &assets_dir,
+                module_tree: &module_tree(kernel, &kernel.entry.path("modules")?),
+                progress: status,
+            };
+            talos::compose(parts, &work.join("out/initramfs.xz"))?;
+            Ok(Built::default())
+        },
+    )
 }

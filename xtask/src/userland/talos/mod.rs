@@ -26,7 +26,7 @@ use fw_build::{Context, Failure, Result};
 
 use modules::ModuleTree;
 
-pub use release::{ASSET, Asset, fetch as fetch_release};
+pub use release::{ASSET, Asset, fetch as fetch_release, is_version};
 
 /// What a composition is made from.
 pub struct Inputs<'a> {

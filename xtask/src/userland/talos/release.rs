@@ -78,7 +78,7 @@ fn fetch_inner(
 }
 
 /// `vX.Y.Z`, optionally with `-alpha.N` and the like.
-fn is_version(text: &str) -> bool {
+pub fn is_version(text: &str) -> bool {
     let Some(rest) = text.strip_prefix('v') else { return false };
     let core = rest.split_once('-').map_or(rest, |(core, _)| core);
     let parts: Vec<&str> = core.split('.').collect();

@@ -112,8 +112,14 @@ mod tests {
             finding("make", true),
         ];
         let installs = plan(&findings, &[], Distro::Debian12, &Installed::default());
-        assert_eq!(installs, [Install { suite: None, packages: vec!["bc".into(), "squashfs-tools-ng".into()] }]);
-        assert_eq!(installs[0].args().join(" "), "install --yes --no-install-recommends bc squashfs-tools-ng");
+        assert_eq!(
+            installs,
+            [Install { suite: None, packages: vec!["bc".into(), "squashfs-tools-ng".into()] }]
+        );
+        assert_eq!(
+            installs[0].args().join(" "),
+            "install --yes --no-install-recommends bc squashfs-tools-ng"
+        );
         assert!(plan(&findings[3..], &[], Distro::Debian12, &Installed::default()).is_empty());
     }
 

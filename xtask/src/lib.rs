@@ -12,6 +12,7 @@ pub mod exit;
 pub mod fetch;
 pub mod host;
 pub mod image;
+pub mod interrupt;
 pub mod qemu;
 pub mod screen;
 pub mod setup;

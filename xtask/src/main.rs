@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use xtask::exit::Exit;
-use xtask::{doctor, fetch, image, qemu, setup, test, why};
+use xtask::{doctor, fetch, image, interrupt, qemu, setup, test, why};
 
 /// Builds, checks and rehearses the Talos Linux image for the NanoPi M6.
 #[derive(Parser)]
@@ -36,7 +36,8 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
-    let result = match &Cli::parse().verb {
+    let verb = Cli::parse().verb;
+    let result = interrupt::install().and_then(|()| match &verb {
         Verb::Image(args) => image::run(args),
         Verb::Qemu(args) => qemu::run(args),
         Verb::Doctor(args) => doctor::run(args),
@@ -44,7 +45,7 @@ fn main() -> ExitCode {
         Verb::Fetch(args) => fetch::run(args),
         Verb::Why(args) => why::run(args),
         Verb::Test(args) => test::run(args),
-    };
+    });
     match result {
         Ok(exit) => exit.into(),
         Err(failure) => {

@@ -36,6 +36,7 @@ impl Screen {
     /// No folder for the records can be made.
     pub fn start() -> Result<Screen> {
         let dir = tempfile::Builder::new().prefix("fw-status-").tempdir()?;
+        crate::interrupt::removes(dir.path());
         let stop = Arc::new(AtomicBool::new(false));
         let began = Instant::now();
         let mut drawer: Box<dyn Draw + Send> = if std::io::stderr().is_terminal() {

@@ -26,6 +26,9 @@ pub const ALL: [&str; 8] = [
     "bringup",
 ];
 
+/// Stages that only an image with our loader needs.
+pub const LOADER: [&str; 3] = ["rkbin-ddr", "tf-a-bl31", "u-boot-nanopi-m6"];
+
 /// The cargo that runs us, else the one on `PATH`.
 pub fn cargo() -> PathBuf {
     std::env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from)
@@ -85,7 +88,7 @@ pub fn run_scripts(
     env: &BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, PathBuf>> {
     let mut cmd = Cmd::with_callers_env(cargo())
-        .args(["build", "--quiet", "--message-format=json-render-diagnostics"])
+        .args(["build", "--quiet", "--locked", "--message-format=json-render-diagnostics"])
         .args(stages.iter().flat_map(|s| ["-p", s]))
         .cwd(root)
         .env(STATUS_DIR_VAR, status_dir);

@@ -199,11 +199,6 @@ pub fn select_var(name: &str) -> String {
 }
 
 impl Disk {
-    /// The first raw region whose stage is `stage`.
-    pub fn region_of(&self, stage: &str) -> Option<&Region> {
-        self.regions.iter().find(|r| r.stage == stage)
-    }
-
     fn check(&self) -> Result<()> {
         if !self.size_bytes.is_multiple_of(SECTOR_BYTES) {
             return Err(Failure::new(format!("`disk.size-bytes` {} is no multiple of 512", self.size_bytes)));
@@ -221,6 +216,12 @@ impl Disk {
                     "LBA {} to {} is empty or reaches past the reserved {} sectors",
                     r.start_lba, r.limit_lba, self.offset_sectors
                 )));
+            }
+        }
+        for r in &regions {
+            if r.fit_lba <= r.start_lba || r.fit_lba >= r.limit_lba {
+                return Err(Failure::new(format!("the FIT of region `{}` is outside of it", r.name))
+                    .why(format!("LBA {} is not between {} and {}", r.fit_lba, r.start_lba, r.limit_lba)));
             }
         }
         for pair in regions.windows(2) {
@@ -265,7 +266,7 @@ mod tests {
     fn the_board_file_is_valid() {
         let board = Board::parse(TEXT).expect("valid");
         assert_eq!(board.disk.partitions.len(), 4);
-        assert_eq!(board.disk.region_of("u-boot-nanopi-m6").map(|r| r.start_lba), Some(64));
+        assert_eq!(board.disk.regions[0].start_lba, 64);
     }
 
     #[test]
@@ -293,6 +294,11 @@ mod tests {
         let second = "[[disk.regions]]\nname = \"x\"\nstage = \"s\"\nrole = \"r\"\nstart-lba = 100\nlimit-lba = 200\nfit-lba = 150\n\n[[disk.partitions]]\nname = \"EFI\"";
         let text = refused("[[disk.partitions]]\nname = \"EFI\"", second);
         assert!(text.contains("regions `u-boot` and `x` overlap"), "{text}");
+    }
+
+    #[test]
+    fn must_fail_07_fit_outside_of_its_region() {
+        assert!(refused("fit-lba = 16384", "fit-lba = 32").contains("the FIT of region `u-boot` is outside"));
     }
 
     #[test]

@@ -24,8 +24,12 @@ pub fn needles(root: &std::path::Path) -> Result<Vec<String>> {
         var("RUSTUP_HOME"),
         var("CARGO_TARGET_DIR"),
     ];
-    let mut needles: Vec<String> =
-        folders.into_iter().flatten().map(|p| p.display().to_string()).filter(|p| p.len() >= SHORTEST).collect();
+    let mut needles: Vec<String> = folders
+        .into_iter()
+        .flatten()
+        .map(|p| p.display().to_string())
+        .filter(|p| p.len() >= SHORTEST)
+        .collect();
     needles.sort();
     needles.dedup();
     Ok(needles)

@@ -39,7 +39,8 @@ pub fn check<R: Read + Seek>(disk: &Disk, raw: &mut R) -> Result<Vec<Partition>>
             PartitionKind::Bios => (Guid::BIOS_BOOT, 1 << 2),
             PartitionKind::Linux => (Guid::LINUX_DATA, 0),
         };
-        let facts = (found.name.as_str(), found.size_sectors() * SECTOR_BYTES, found.type_guid, found.attributes);
+        let facts =
+            (found.name.as_str(), found.size_sectors() * SECTOR_BYTES, found.type_guid, found.attributes);
         let expected = (wanted.name.as_str(), wanted.size_mib * MIB, type_guid, attributes);
         if facts != expected {
             problems.push(format!("partition {facts:?} instead of {expected:?}"));

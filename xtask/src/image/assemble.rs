@@ -8,7 +8,7 @@ use fs_err as fs;
 use fw_build::board::{Filesystem, PartitionKind, Switch};
 use fw_build::key::{KeyInputs, sha256_bytes, sha256_file};
 use fw_build::status::{Phase, Status};
-use fw_build::store::{Built, Entry};
+use fw_build::store::{Built, Entry, PinUsed};
 use fw_build::toolchain::first_line;
 use fw_build::{Failure, Result};
 use fw_image::cmdline::Cmdline;
@@ -30,7 +30,7 @@ use crate::userland;
 const RECIPE_VERSION: u32 = 1;
 
 /// Stages whose outputs lie in the image as they are.
-const IMAGE_STAGES: [&str; 3] = ["u-boot-nanopi-m6", "dtb", "grub-efi"];
+const IMAGE_STAGES: [&str; 2] = ["dtb", "grub-efi"];
 
 /// Stages that are in no image: the map must not name their keys, which the image's own key does not cover.
 const NOT_IN_IMAGE: [&str; 1] = ["u-boot-qemu"];
@@ -60,8 +60,8 @@ pub fn ensure(cx: &Context, selection: &Selection, parts: &Parts, screen: &Scree
     inputs.add("setting:cmdline", cmdline.as_str())?;
     inputs.add("setting:talos", selection.talos.as_str())?;
     inputs.add("setting:userland", selection.userland.name())?;
-    inputs.add("setting:bootloader", format!("{:?}", selection.bootloader))?;
-    for stage in IMAGE_STAGES {
+    inputs.add("setting:bootloader", selection.bootloader.name())?;
+    for stage in image_stages(cx, selection) {
         inputs.add(format!("stage:{stage}"), parts.stages.get(stage)?.record.key.as_str())?;
     }
     inputs.add("stage:signed-kernel", parts.kernel.entry.record.key.as_str())?;
@@ -80,7 +80,7 @@ pub fn ensure(cx: &Context, selection: &Selection, parts: &Parts, screen: &Scree
             |work| {
                 status.phase(Phase::Building, Some(6));
                 status.step("check the parts");
-                for stage in IMAGE_STAGES {
+                for stage in image_stages(cx, selection) {
                     parts.stages.get(stage)?.verify()?;
                 }
                 parts.kernel.entry.verify()?;
@@ -92,6 +92,15 @@ pub fn ensure(cx: &Context, selection: &Selection, parts: &Parts, screen: &Scree
         .inspect_err(|_| status.phase(Phase::Failed, None))?;
     status.phase(origin.into(), None);
     Ok(entry)
+}
+
+/// Stages whose outputs lie in this image: the two of every image, and those of the raw regions.
+fn image_stages<'a>(cx: &'a Context, selection: &Selection) -> Vec<&'a str> {
+    let regions = match selection.bootloader {
+        Bootloader::UBoot => &cx.board.disk.regions[..],
+        Bootloader::None => &[],
+    };
+    regions.iter().map(|r| r.stage.as_str()).chain(IMAGE_STAGES).collect()
 }
 
 /// Talos's line for this release with the board's arguments; the self-test adds its console.
@@ -284,13 +293,15 @@ impl Assembly<'_> {
             }
             facts.insert(format!("stage:{stage}"), entry.record.key.as_str().to_owned());
             for (id, used) in &entry.record.origins {
-                let fw_build::store::PinUsed { version, origin, sha256 } = used.clone();
-                origins.insert(id.clone(), map::Origin { version, origin, sha256 });
+                origins.insert(id.clone(), origin_of(used));
             }
+        }
+        for (id, used) in &self.parts.userland.record.origins {
+            origins.insert(id.clone(), origin_of(used));
         }
         facts.insert("certificate-sha256".to_owned(), self.parts.kernel.certificate_sha256.clone());
         facts.insert("kernel-arguments".to_owned(), self.cmdline.to_owned());
-        facts.insert("bootloader".to_owned(), format!("{:?}", self.selection.bootloader).to_lowercase());
+        facts.insert("bootloader".to_owned(), self.selection.bootloader.name().to_owned());
         facts.insert("userland-key".to_owned(), self.parts.userland.record.key.as_str().to_owned());
         facts.insert(
             "board-file".to_owned(),
@@ -321,9 +332,15 @@ impl Assembly<'_> {
     }
 }
 
+fn origin_of(used: &PinUsed) -> map::Origin {
+    let PinUsed { version, origin, sha256 } = used.clone();
+    map::Origin { version, origin, sha256 }
+}
+
 /// Version of the stage's own pin as its key inputs have it.
 fn pin_of(inputs: &KeyInputs, manifest: &str) -> Option<String> {
     let label = format!("pin:{manifest}");
     let (_, value) = inputs.iter().find(|(l, _)| *l == label)?;
-    Some(value.split(' ').next()?.to_owned())
+    // `u-boot/2025.01 <digests>`
+    Some(value.split([' ', '/']).nth(1)?.to_owned())
 }

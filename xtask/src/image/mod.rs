@@ -77,7 +77,7 @@ pub fn build(args: &Args) -> Result<()> {
     }
     doctor::require()?;
     let screen = Screen::start()?;
-    let stages = stages::build(&cx.root, selection.stages(), screen.dir(), &selection.env())?;
+    let stages = stages::build(&cx.root, &selection.stages(), screen.dir(), &selection.env())?;
     let kernel = sign::signed_kernel(&cx, &stages, &args.signing, &screen)?;
     let userland = userland::compose(&cx, &selection, &stages, &kernel, &screen)?;
     let parts = assemble::Parts { stages: &stages, kernel: &kernel, userland: &userland };

@@ -8,6 +8,7 @@ use fw_build::board::{Board, select_var};
 use fw_build::{Failure, Result};
 
 use super::Args;
+use crate::stages::{ALL, LOADER};
 use crate::userland::talos::is_version;
 
 /// What runs after the kernel.
@@ -36,6 +37,16 @@ pub enum Bootloader {
     UBoot,
     /// None: the board has one in SPI flash or eMMC.
     None,
+}
+
+impl Bootloader {
+    /// As on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Bootloader::UBoot => "u-boot",
+            Bootloader::None => "none",
+        }
+    }
 }
 
 /// The resolved choices.
@@ -87,8 +98,9 @@ impl Selection {
     }
 
     /// Stages that the image and its rehearsal need.
-    pub fn stages(&self) -> &'static [&'static str] {
-        &crate::stages::ALL
+    pub fn stages(&self) -> Vec<&'static str> {
+        let wanted = |stage: &&str| self.bootloader == Bootloader::UBoot || !LOADER.contains(stage);
+        ALL.into_iter().filter(wanted).collect()
     }
 
     /// Environment of the stages' build scripts.

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use fw_build::key::{KeyInputs, sha256_file};
 use fw_build::run::Cmd;
 use fw_build::status::{Phase, Status};
-use fw_build::store::{Built, Entry, Origin};
+use fw_build::store::{Built, Entry, Origin, PinUsed};
 use fw_build::toolchain::first_line;
 use fw_build::{Context as _, Result};
 
@@ -120,7 +120,12 @@ fn compose_talos(
     let mut inputs = KeyInputs::default();
     inputs.add("recipe", format!("userland-talos {TALOS_RECIPE_VERSION}"))?;
     inputs.add("talos", selection.talos.as_str())?;
-    inputs.add("release", asset.sha256)?;
+    inputs.add("release", asset.sha256.as_str())?;
+    let used = PinUsed {
+        version: selection.talos.clone(),
+        origin: releases.url(&selection.talos, talos::ASSET)?,
+        sha256: asset.sha256,
+    };
     inputs.add("stage:signed-kernel", kernel.entry.record.key.as_str())?;
     packers(&mut inputs)?;
     cx.store.ensure(
@@ -139,7 +144,7 @@ fn compose_talos(
                 progress: status,
             };
             talos::compose(parts, &work.join("out/initramfs.xz"))?;
-            Ok(Built::default())
+            Ok(Built { origins: [("talos".to_owned(), used)].into(), steps: 0 })
         },
     )
 }

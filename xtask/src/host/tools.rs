@@ -168,6 +168,7 @@ pub const TOOLS: &[Tool] = &[
     program(Tests, "mcopy", "reads the EFI partition independently", &["mtools"]),
     program(Tests, "sgdisk", "reads the partition table independently", &["gdisk"]),
     program(Tests, "dumpimage", "reads the FIT independently", &["u-boot-tools"]),
+    program(Tests, "git", "lists the tracked files, whose conventions are tested", &["git"]),
     program(Tests, "openssl", "checks module signatures independently", &["openssl"]),
     program(Tests, "cmake", "builds zlib-ng, the second opinion on gzip", &["cmake"]),
     tool(

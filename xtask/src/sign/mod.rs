@@ -57,7 +57,6 @@ pub fn signed_kernel(
     let kernel = stages.get("linux-collabora")?;
     let keys = args.resolve(&kernel.record.key)?;
     let certificate_sha256 = fw_image::hex(&keys.certificate().sha256());
-    let chain = Toolchain::aarch64()?;
     let mut inputs = KeyInputs::default();
     inputs.add("recipe", format!("signed-kernel {RECIPE_VERSION}"))?;
     inputs.add("stage:linux-collabora", kernel.record.key.as_str())?;
@@ -78,6 +77,8 @@ pub fn signed_kernel(
             |work| {
                 kernel.verify()?;
                 let signer = keys.signer()?;
+                // Only here: looking for the compiler starts it, and a hit must start nothing.
+                let chain = Toolchain::aarch64()?;
                 let step = SignStep { kernel, chain: &chain, signer: &signer, work, status: &status };
                 step.modules()?;
                 step.kernel()?;

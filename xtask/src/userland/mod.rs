@@ -4,6 +4,7 @@
 //! Here they become results of the store, keyed by what they are made of.
 
 pub mod bringup;
+mod pack;
 pub mod talos;
 
 use std::path::{Path, PathBuf};

@@ -9,7 +9,6 @@
 //! The same inputs and versions of the tools give the same bytes, on any number of processors. It builds
 //! nothing and signs nothing.
 
-mod container;
 mod rootfs;
 mod testmodule;
 
@@ -20,6 +19,7 @@ use fw_build::fetch::Progress;
 use fw_build::key::sha256_file;
 use fw_build::{Context, Failure, Result};
 
+use super::pack::{Part, container};
 use testmodule::TestModule;
 
 /// What a composition is made from.
@@ -77,7 +77,10 @@ fn compose_with(inputs: &Inputs<'_>, out: &Path, jobs: usize) -> Result<Composed
     tree.write(&tar)?;
     rootfs::pack(&tar, &image, jobs)?;
     inputs.progress.step("compress the initramfs");
-    container::close(inputs.selftest, &image, &finished, jobs)?;
+    let (init, rootfs) = (fs::read(inputs.selftest)?, fs::read(&image)?);
+    let init = Part { data: &init, permissions: 0o755 };
+    let rootfs = Part { data: &rootfs, permissions: 0o644 };
+    container(0o755, init, rootfs, &finished, jobs)?;
     let composed = Composed {
         initramfs_path: out.to_owned(),
         sha256: sha256_file(&finished)?,

@@ -10,16 +10,13 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use fs_err as fs;
-use fw_build::run::{Cmd, SOURCE_DATE_EPOCH};
+use fw_build::run::SOURCE_DATE_EPOCH;
 use fw_build::{Failure, Result};
 use tar::{Builder, EntryType, Header};
 
+use super::super::pack;
 use super::Inputs;
 use super::testmodule::{HARMLESS, TestModule};
-
-/// As Talos packs it (talos-contracts 5.1): level 18, blocks of 128 KiB.
-const SQUASHFS_ZSTD_LEVEL: u32 = 18;
-const SQUASHFS_BLOCK_BYTES: u32 = 128 << 10;
 
 /// Where the self-test looks.
 const SHARE: &str = "usr/share/selftest";
@@ -196,10 +193,7 @@ impl Tree {
 /// The program is missing or fails.
 pub fn pack(tar: &Path, image: &Path, jobs: usize) -> Result<()> {
     let stream = fs::File::open(tar)?;
-    Cmd::new("tar2sqfs")
-        .args(["--quiet", "--no-skip"])
-        .args(["--compressor", "zstd", "--comp-extra", &format!("level={SQUASHFS_ZSTD_LEVEL}")])
-        .args(["--block-size", &SQUASHFS_BLOCK_BYTES.to_string(), "--num-jobs", &jobs.to_string()])
+    pack::tar2sqfs(jobs)
         // The stream has every folder but the root itself.
         .args(["--defaults", &format!("uid=0,gid=0,mode=0755,mtime={SOURCE_DATE_EPOCH}")])
         .arg(image)

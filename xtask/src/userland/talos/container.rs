@@ -7,12 +7,10 @@
 use std::path::Path;
 
 use fs_err as fs;
-use fw_build::run::SOURCE_DATE_EPOCH;
 use fw_build::{Failure, Result};
-use fw_image::{cpio, initramfs};
+use fw_image::initramfs;
 
-/// Level that Talos uses; up to 19 the window stays at 8 MiB.
-const ZSTD_LEVEL: i32 = 18;
+use super::super::pack::{Part, container};
 
 const ROOT: &str = ".";
 const INIT: &str = "init";
@@ -72,17 +70,9 @@ impl Opened {
     /// A read or write failed.
     pub fn close(&self, rootfs: &Path, out: &Path) -> Result<()> {
         let image = fs::read(rootfs)?;
-        // Room for three headers and their padding, so that the archive is never moved while it grows.
-        let mut archive = Vec::with_capacity(image.len() + self.init.len() + 1024);
-        let mtime = u32::try_from(SOURCE_DATE_EPOCH).map_err(|e| Failure::new("the fixed time").why(e))?;
-        let mut writer = cpio::Writer::new(&mut archive, mtime);
-        writer.directory(ROOT, self.root_permissions)?;
-        writer.file(INIT, self.init_permissions, &self.init)?;
-        writer.file(ROOTFS, self.rootfs_permissions, &image)?;
-        writer.finish()?;
-        drop(image);
-        let threads = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
-        fs::write(out, initramfs::compress(&archive, ZSTD_LEVEL, threads)?)?;
-        Ok(())
+        let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
+        let init = Part { data: &self.init, permissions: self.init_permissions };
+        let rootfs = Part { data: &image, permissions: self.rootfs_permissions };
+        container(self.root_permissions, init, rootfs, out, threads)
     }
 }

@@ -19,6 +19,7 @@ use fw_build::run::{Cmd, Running};
 use fw_build::{Context, Failure, Result};
 use tar::EntryType;
 
+use super::super::pack;
 use super::inventory::{Hashing, Inventory, compare};
 use super::modules::{MODULES_DIR, ModuleTree};
 use super::tarstream::{self, Group, Xattrs};
@@ -99,12 +100,7 @@ fn unpacker(image: &Path) -> Cmd {
 
 fn packer(image: &Path) -> Cmd {
     let jobs = std::thread::available_parallelism().map_or(1, |n| n.get());
-    Cmd::new("tar2sqfs")
-        .args(["--quiet", "--force", "--no-skip"])
-        // As Talos packs it (talos-contracts 5.1): squashfs 4, zstd level 18, blocks of 128 KiB.
-        .args(["--compressor", "zstd", "--comp-extra", "level=18", "--block-size", "131072"])
-        .args(["--num-jobs", &jobs.to_string()])
-        .arg(image)
+    pack::tar2sqfs(jobs).arg("--force").arg(image)
 }
 
 /// Decides what becomes of each entry.

@@ -6,6 +6,7 @@
 
 pub mod board_binary;
 pub mod context;
+pub mod diagnose;
 pub mod doctor;
 pub mod elf;
 pub mod exit;

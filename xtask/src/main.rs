@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use xtask::exit::Exit;
-use xtask::{doctor, fetch, image, interrupt, qemu, setup, test, why};
+use xtask::{diagnose, doctor, fetch, image, interrupt, qemu, setup, test, why};
 
 /// Builds, checks and rehearses the Talos Linux image for the NanoPi M6.
 #[derive(Parser)]
@@ -23,6 +23,8 @@ enum Verb {
     Image(image::Args),
     /// Boot the image file in QEMU and judge what comes up.
     Qemu(qemu::Args),
+    /// Say from a console log how far a boot got and why it ended there.
+    Diagnose(diagnose::Args),
     /// List what the host lacks.
     Doctor(doctor::Args),
     /// Install what the host lacks.
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
     let result = interrupt::install().and_then(|()| match &verb {
         Verb::Image(args) => image::run(args),
         Verb::Qemu(args) => qemu::run(args),
+        Verb::Diagnose(args) => diagnose::run(args),
         Verb::Doctor(args) => doctor::run(args),
         Verb::Setup(args) => setup::run(args),
         Verb::Fetch(args) => fetch::run(args),

@@ -12,7 +12,6 @@ pub mod cpu;
 pub mod devices;
 pub mod dram;
 pub mod events;
-#[expect(dead_code, reason = "the interpreter that reads pages directly follows")]
 pub mod ram;
 pub mod soc;
 pub mod storage;

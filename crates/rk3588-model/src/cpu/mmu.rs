@@ -117,11 +117,11 @@ fn abort(address: u64, want: Want, status: u32) -> Abort {
 /// The walk over up to four levels.
 fn walk(core: &Core, env: &Env<'_>, address: u64, want: Want, el: u8, half: &Half) -> Result<Place, Abort> {
     let mut level = 4 - (half.bits - 12).div_ceil(9);
-    let mut table = half.table & OUTPUT;
     // What the tables above allow: bits 63:59 of a table descriptor.
     let mut limits = 0;
-    // The first table may have fewer than 512 entries.
+    // The first table may have fewer than 512 entries, and is aligned to its size only. Bits above 47 are the ASID.
     let mut width = half.bits - (12 + 9 * (3 - level));
+    let mut table = half.table & (OUTPUT | 0xfff) & !((8 << width) - 1);
     loop {
         let shift = 12 + 9 * (3 - level);
         let entry = table + (address >> shift & ((1 << width) - 1)) * 8;

@@ -4,6 +4,7 @@
 //! Everything here works on byte slices, readers and writers that the caller gives: no network, no
 //! process, no knowledge of where a file came from.
 
+pub mod bl31;
 mod bytes;
 pub mod cert;
 pub mod cmdline;

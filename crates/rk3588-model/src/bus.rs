@@ -98,6 +98,19 @@ pub struct TimerLines {
     pub hyp: bool,
 }
 
+/// A change of the exception level, by an exception or a return from one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LevelChange {
+    /// Level before.
+    pub from_el: u8,
+    /// Level after.
+    pub to_el: u8,
+    /// Address of the next instruction.
+    pub pc: u64,
+    /// Instructions executed.
+    pub instructions: u64,
+}
+
 /// Everything outside core and memory.
 pub trait Mmio {
     /// A load from an address that is not memory; the value is in the low bits.
@@ -143,6 +156,12 @@ pub trait Mmio {
     /// The next time in ticks at which a device wants [`Mmio::lines`] called without an access.
     fn next_event(&self) -> Option<u64> {
         None
+    }
+
+    /// The core is at another exception level, before its first instruction there; `x0` carries the function
+    /// number of a call.
+    fn level_changed(&mut self, ram: &mut Ram, change: LevelChange, x0: u64) {
+        let _ = (ram, change, x0);
     }
 
     /// A system register that the core does not know was used. `true` lets it be a register that reads as written,

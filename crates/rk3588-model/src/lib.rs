@@ -7,11 +7,14 @@
 //! What a pass means, and what it never means, is said in `docs/soc-model.md`.
 
 pub mod behaviour;
+pub mod bootrom;
 pub mod bus;
+pub mod console;
 pub mod cpu;
 pub mod devices;
 pub mod dram;
 pub mod events;
+pub mod machine;
 pub mod ram;
 pub mod soc;
 pub mod storage;

@@ -22,7 +22,7 @@ use self::block::{Block, Blocks};
 use self::core::{Core, Env};
 use self::exception::Cause;
 use self::mmu::{Want, status};
-use crate::bus::{Mmio, SysReg, TimerLines};
+use crate::bus::{LevelChange, Mmio, SysReg, TimerLines};
 use crate::ram::{PAGE_BYTES, Ram, RamError};
 use std::ops::Range;
 
@@ -69,12 +69,20 @@ pub struct Cpu {
     blocks: Blocks,
     watch: Vec<Range<u64>>,
     timers: TimerLines,
+    /// Exception level that the bus was told of.
+    seen_el: u8,
 }
 
 impl Cpu {
     /// A core after a cold reset, at EL3 with the MMU off.
     pub fn new(pc: u64) -> Self {
-        Self { core: Core::new(pc), blocks: Blocks::new(), watch: Vec::new(), timers: TimerLines::default() }
+        Self {
+            core: Core::new(pc),
+            blocks: Blocks::new(),
+            watch: Vec::new(),
+            timers: TimerLines::default(),
+            seen_el: 3,
+        }
     }
 
     /// A warm reset: EL3, MMU off, interrupts masked; general registers, time and counts stay.
@@ -150,6 +158,11 @@ impl Cpu {
     /// Between two blocks, when something asked for it: changed code and translations, time, interrupts.
     fn look(&mut self, env: &mut Env<'_>, limit: u64) -> Option<Stop> {
         let core = &mut self.core;
+        if core.el != self.seen_el {
+            let (from_el, to_el) = (std::mem::replace(&mut self.seen_el, core.el), core.el);
+            let change = LevelChange { from_el, to_el, pc: core.pc, instructions: core.instructions };
+            env.mmio.level_changed(env.ram, change, core.r[0]);
+        }
         for slot in env.ram.take_stale() {
             self.blocks.drop_page(slot);
         }

@@ -45,15 +45,9 @@ pub struct Cru {
     plls: [[u32; 8]; PLLS.len()],
     lit_mux: [u32; 2],
     big_mux: [u32; 2],
-    reset_requested: bool,
 }
 
 impl Cru {
-    /// True once after a global reset was fired.
-    pub fn take_reset(&mut self) -> bool {
-        std::mem::take(&mut self.reset_requested)
-    }
-
     fn pll(offset: u32) -> Option<(usize, usize)> {
         let index = PLLS.iter().position(|base| (*base..*base + 0x20).contains(&offset))?;
         Some((index, (offset - PLLS[index]) as usize / 4))
@@ -138,7 +132,6 @@ impl Device for Cru {
         }
         match (offset, value) {
             (GLB_SRST_FST, GLB_SRST_FST_VALUE) | (GLB_SRST_SND, GLB_SRST_SND_VALUE) => {
-                self.reset_requested = true;
                 cx.events.push(Event::Reset { by: "cru global reset" });
             }
             _ => self.note_mux(offset, value, cx),

@@ -8,14 +8,16 @@ pub mod devices;
 pub mod map;
 pub mod registers;
 pub mod reports;
+pub mod scmi;
 
 #[cfg(test)]
 mod tests;
 
 use crate::behaviour::{Behaviour, Behaviours};
-use crate::bus::{Access, BusFault, Lines, Mmio, SysReg, TimerLines, Width};
+use crate::bus::{Access, BusFault, LevelChange, Lines, Mmio, SysReg, TimerLines, Width};
 use crate::devices::{Cx, Lines as DeviceLines, Read, Write};
-use crate::events::Events;
+use crate::events::{Event, Events};
+use crate::machine::marks::{Mark, Stage};
 use crate::ram::Ram;
 use devices::{Devices, Parts};
 use map::{Block, Kind};
@@ -73,6 +75,10 @@ pub struct Soc {
     last: Option<LastAccess>,
     accesses: u64,
     unknown_hit: bool,
+    scmi: scmi::Scmi,
+    marks: Vec<Mark>,
+    seen_bl31: bool,
+    seen_u_boot: bool,
 }
 
 impl Soc {
@@ -90,6 +96,10 @@ impl Soc {
             last: None,
             accesses: 0,
             unknown_hit: false,
+            scmi: scmi::Scmi::default(),
+            marks: Vec::new(),
+            seen_bl31: false,
+            seen_u_boot: false,
         }
     }
 
@@ -101,6 +111,11 @@ impl Soc {
     /// Accesses to registers so far.
     pub fn accesses(&self) -> u64 {
         self.accesses
+    }
+
+    /// Hand-overs since the last call.
+    pub fn take_marks(&mut self) -> Vec<Mark> {
+        std::mem::take(&mut self.marks)
     }
 
     /// True once after strict mode has met an unknown place.
@@ -249,6 +264,11 @@ impl Mmio for Soc {
             value = u64::from(low) | u64::from(self.apply_overrides(address | 4, high)) << 32;
         }
         let value = value & width.mask();
+        if block.is_some_and(|b| b.kind == Kind::DsuSgrf) && !std::mem::replace(&mut self.seen_bl31, true) {
+            let mark =
+                Mark { stage: Stage::Bl31, instructions: access.instructions, pc: access.pc, el: access.el };
+            self.marks.push(mark);
+        }
         let last = LastAccess {
             address,
             bytes: width.bytes(),
@@ -270,6 +290,7 @@ impl Mmio for Soc {
     ) -> Result<(), BusFault> {
         let block = map::find(address);
         answers(block, address)?;
+        let events_before = self.events.all().len();
         self.write_word(block, address, width.bytes().min(4), value as u32, access);
         if width == Width::Double {
             self.write_word(block, address | 4, 4, (value >> 32) as u32, access);
@@ -283,9 +304,10 @@ impl Mmio for Soc {
             block: None,
         };
         self.note(access, block, last);
-        if self.devices.cru.take_reset() {
-            access.stop = true;
-        }
+        // A reset or power off ends the run after this instruction.
+        let events = self.events.all();
+        access.stop |=
+            events[events_before.min(events.len())..].iter().any(|e| matches!(e, Event::Reset { .. }));
         Ok(())
     }
 
@@ -304,6 +326,18 @@ impl Mmio for Soc {
             }
         }
         self.devices.gic.lines(timers)
+    }
+
+    fn level_changed(&mut self, ram: &mut Ram, change: LevelChange, x0: u64) {
+        if change.to_el == 3 {
+            self.scmi.called(x0, ram);
+        } else if change.from_el == 3 {
+            self.scmi.returned(ram, &mut self.events);
+            if !std::mem::replace(&mut self.seen_u_boot, true) {
+                let LevelChange { to_el: el, pc, instructions, .. } = change;
+                self.marks.push(Mark { stage: Stage::UBoot, instructions, pc, el });
+            }
+        }
     }
 
     fn unknown_register(&mut self, access: &mut Access<'_>, register: SysReg, write: Option<u64>) -> bool {

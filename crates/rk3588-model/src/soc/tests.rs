@@ -2,7 +2,6 @@
 //! Register scripts: what firmware does to a device, and what it must see.
 
 use super::*;
-use crate::events::Event;
 use crate::storage::Disk;
 use std::io::Cursor;
 
@@ -398,4 +397,13 @@ fn a_shared_line_reaches_the_core() {
     assert_eq!(lines, Lines { irq: true, fiq: false });
     bench.read(0xfeb5_0000);
     assert_eq!(bench.soc.lines(&mut bench.ram, 0, TimerLines::default()), Lines::default());
+}
+
+/// U-Boot enables the error bits but never bit 15, and waits for it (`sdhci_send_command`).
+#[test]
+fn the_sum_of_errors_shows_without_being_enabled() {
+    let mut bench = Bench::new(Parts::default());
+    bench.write(EMMC + 0x34, 0x00ff_0003);
+    bench.write_as(EMMC + 0x0e, Width::Half, 0x081a);
+    assert_eq!(bench.read(EMMC + 0x30), 0x1_8000);
 }

@@ -113,7 +113,13 @@ impl Sdhci {
     }
 
     fn fail(&mut self, bit: u32) {
-        self.status |= INT_ERROR | bit;
+        self.status |= bit;
+    }
+
+    /// Bits that are enabled; bit 15 sums up the errors among them.
+    fn visible_status(&self) -> u32 {
+        let enabled = self.status & self.word32(INT_ENABLE);
+        enabled | if enabled >> 16 != 0 { INT_ERROR } else { 0 }
     }
 
     fn start(&mut self, cx: &mut Cx<'_>) {
@@ -313,7 +319,7 @@ impl Sdhci {
     }
 
     fn update_line(&self, cx: &mut Cx<'_>) {
-        cx.lines.set(self.irq, self.status & self.word32(SIGNAL_ENABLE) != 0);
+        cx.lines.set(self.irq, self.visible_status() & self.word32(SIGNAL_ENABLE) != 0);
     }
 
     fn store(&mut self, offset: usize, bytes: &[u8], cx: &mut Cx<'_>) {
@@ -361,7 +367,7 @@ impl Device for Sdhci {
                 };
                 PRESENT | ready
             }
-            INT_STATUS => self.status & self.word32(INT_ENABLE),
+            INT_STATUS => self.visible_status(),
             CLOCK_CONTROL => {
                 // Bit 1: the internal clock that bit 0 enables is stable.
                 let word = self.word32(CLOCK_CONTROL);

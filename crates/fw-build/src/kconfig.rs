@@ -11,6 +11,7 @@ use std::fmt;
 use crate::board::Switch;
 use crate::failure::Failure;
 
+pub mod pahole;
 pub mod required;
 
 /// Fragments in `kernel-config/` that are always merged, in this order.

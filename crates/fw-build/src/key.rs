@@ -40,6 +40,18 @@ impl KeyInputs {
         Key(hex(&hash.finalize()))
     }
 
+    /// These inputs but the ones with the given labels.
+    #[must_use]
+    pub fn without(&self, labels: &[&str]) -> KeyInputs {
+        KeyInputs(
+            self.0
+                .iter()
+                .filter(|(l, _)| !labels.contains(&l.as_str()))
+                .map(|(l, v)| (l.clone(), v.clone()))
+                .collect(),
+        )
+    }
+
     /// Label and value of every input.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(l, v)| (l.as_str(), v.as_str()))

@@ -9,6 +9,7 @@ pub mod failure;
 pub mod fetch;
 pub mod kconfig;
 pub mod key;
+pub mod launcher;
 pub mod manifest;
 pub mod python;
 pub mod run;
@@ -18,6 +19,7 @@ pub mod store;
 pub mod toolchain;
 pub mod u_boot;
 pub mod unpack;
+pub mod warm;
 
 pub use failure::{Context, Failure, Result};
 pub use stage::stage_main;

@@ -320,6 +320,22 @@ fn read_lines(reader: impl Read, mut each: impl FnMut(&str)) {
     }
 }
 
+/// CPU time, in seconds, of all child processes that have ended and were waited for, with their descendants.
+///
+/// # Errors
+/// `/proc/self/stat` is not there or not in its form.
+pub fn children_cpu_seconds() -> Result<f64> {
+    // User and system time of children in proc_pid_stat(5), fields 16 and 17. The second field, the program's name
+    // in parentheses, may contain spaces, so counting starts after it, at field 3.
+    let stat = fs_err::read_to_string("/proc/self/stat")?;
+    let fields = stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace().collect::<Vec<_>>());
+    let ticks = fields
+        .filter(|f| f.len() > 14)
+        .and_then(|f| Some(f[13].parse::<u32>().ok()? + f[14].parse::<u32>().ok()?));
+    // USER_HZ is 100 on every machine that Rust's hosts run on (`include/asm-generic/param.h`).
+    ticks.map(|t| f64::from(t) / 100.0).ok_or_else(|| Failure::new("`/proc/self/stat` has an unknown form"))
+}
+
 /// Makes this process die (SIGTERM) when its parent does.
 ///
 /// A build script calls it first: SIGTERM to cargo alone would otherwise leave the script and its `make`
@@ -358,6 +374,16 @@ mod tests {
         let text = String::from_utf8_lossy(&out).into_owned();
         assert!(!text.contains("CARGO_MANIFEST_DIR=") && !text.contains("CARGO_PKG_NAME="), "{text}");
         assert!(text.contains("PATH="), "{text}");
+    }
+
+    #[test]
+    fn the_time_of_children_is_counted() {
+        let before = children_cpu_seconds().expect("stat");
+        Cmd::new("sh")
+            .args(["-c", "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done"])
+            .output()
+            .expect("runs");
+        assert!(children_cpu_seconds().expect("stat") > before);
     }
 
     #[test]

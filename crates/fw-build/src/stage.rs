@@ -21,6 +21,7 @@ use crate::status::{Phase, Status};
 use crate::store::{Built, Entry, PinUsed, Store};
 use crate::toolchain::{Toolchain, first_line};
 use crate::unpack;
+use crate::warm::{Keep, WarmTree};
 
 /// What `FW_BUILD` asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,6 +157,7 @@ pub struct StageSpec {
     watched: Vec<PathBuf>,
     outputs: Vec<(String, PathBuf)>,
     steps_estimate: Option<u64>,
+    tracked_by_make: Option<Vec<&'static str>>,
     recipe: Option<Recipe>,
 }
 
@@ -174,6 +176,7 @@ impl StageSpec {
             watched: Vec::new(),
             outputs: Vec::new(),
             steps_estimate: None,
+            tracked_by_make: None,
             recipe: None,
         })
     }
@@ -267,6 +270,13 @@ impl StageSpec {
         self
     }
 
+    /// Lets builds share a tree with its objects ([`BuildCx::in_tree`]) when their keys differ in nothing but the
+    /// inputs with these labels: the stage's own build system must notice every change that they stand for.
+    pub fn warm(&mut self, tracked_by_make: &[&'static str]) -> &mut Self {
+        self.tracked_by_make = Some(tracked_by_make.to_vec());
+        self
+    }
+
     /// The work; called only when the store has no entry for the key.
     pub fn recipe(mut self, recipe: impl FnOnce(&BuildCx) -> Result<()> + 'static) -> StageSpec {
         self.recipe = Some(Box::new(recipe));
@@ -282,6 +292,7 @@ pub struct BuildCx<'a> {
     pub key: Key,
     status: &'a Status,
     fetched: BTreeMap<String, Fetched>,
+    warm: Option<WarmTree>,
     log_path: PathBuf,
     log: RefCell<fs::File>,
 }
@@ -315,12 +326,46 @@ impl BuildCx<'_> {
         strip_components: usize,
         filter: Option<&dyn Fn(&Path) -> bool>,
     ) -> Result<PathBuf> {
-        let fetched = self.fetched(pin)?;
         let dest = self.work.join("src").join(&pin.manifest);
-        fs::create_dir_all(&dest)?;
-        self.note(&format!("unpack {}", pin.id()));
-        unpack::unpack(&fetched.path, fetched.format, &dest, strip_components, filter)?;
+        self.unpack_to(pin, &dest, strip_components, filter)?;
         Ok(dest)
+    }
+
+    fn unpack_to(
+        &self,
+        pin: &Pin,
+        dest: &Path,
+        strip_components: usize,
+        filter: Option<&dyn Fn(&Path) -> bool>,
+    ) -> Result<()> {
+        let fetched = self.fetched(pin)?;
+        fs::create_dir_all(dest)?;
+        self.note(&format!("unpack {}", pin.id()));
+        unpack::unpack(&fetched.path, fetched.format, dest, strip_components, filter)
+    }
+
+    /// Unpacks a pin, makes its tree ready and works in it. Where a warm tree is kept ([`StageSpec::warm`]), the first
+    /// two steps are those of the build that made it.
+    ///
+    /// # Errors
+    /// Those of the three steps.
+    pub fn in_tree(
+        &self,
+        pin: &Pin,
+        prepare: impl FnOnce(&Path) -> Result<()>,
+        work: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<()> {
+        let Some(warm) = &self.warm else {
+            let tree = self.unpack(pin)?;
+            prepare(&tree)?;
+            return work(&tree);
+        };
+        if !warm.has_objects {
+            self.unpack_to(pin, &warm.tree(), 1, None)?;
+            prepare(&warm.tree())?;
+        }
+        self.note(if warm.has_objects { "warm tree" } else { "new tree, kept for the next build" });
+        warm.enter(work)
     }
 
     /// Applies every `*.patch` of a folder in order, with fuzz 0. An absent folder holds no patches.
@@ -496,6 +541,8 @@ fn build(store: &Store, mut spec: StageSpec, mode: BuildMode, root: &Path) -> Re
     let fetcher = Fetcher::new(FetchConfig::from_env(root, store.root())?);
     let total = store.last_steps(name).or(spec.steps_estimate);
     let log_path = store.log_path(name, &key);
+    let keep = Keep::from_env()?;
+    let lineage = spec.tracked_by_make.as_ref().map(|labels| spec.inputs.without(labels).key());
     let result = store.ensure(
         name,
         &spec.inputs,
@@ -515,19 +562,27 @@ fn build(store: &Store, mut spec: StageSpec, mode: BuildMode, root: &Path) -> Re
                 origins.insert(pin.id(), used);
                 fetched.insert(pin.id(), file);
             }
-            status.phase(Phase::Building, total);
+            let waiting = || status.phase(Phase::Waiting, None);
+            let warm = match &lineage {
+                Some(lineage) => WarmTree::open(store, name, lineage, keep, waiting)?,
+                None => None,
+            };
+            let has_objects = warm.as_ref().is_some_and(|w| w.has_objects);
+            status.phase(Phase::Building, total.filter(|_| !has_objects));
             let cx = BuildCx {
                 work: work.to_owned(),
                 key: key.clone(),
                 status: &status,
                 fetched,
+                warm,
                 log: RefCell::new(fs::File::create(&log_path)?),
                 log_path: log_path.clone(),
             };
             recipe(&cx)?;
-            let steps = status.steps_done();
+            // The few steps of a warm build would be a poor estimate for the next one.
+            let steps = if has_objects { total.unwrap_or_default() } else { status.steps_done() };
             status.phase(Phase::Publishing, None);
-            Ok(Built { origins, steps })
+            Ok(Built { origins, steps, warm: has_objects })
         },
     );
     match &result {

@@ -7,6 +7,7 @@
 //! <store>/stage/<name>-<key16>/     one result: stage.json and its outputs
 //! <store>/lock/                     one lock file per key, never deleted while in use
 //! <store>/work/                     build folders; whatever lies here may be thrown away
+//! <store>/warm/<name>-<lineage16>/  a source tree with its objects, kept for the next build (see `warm`)
 //! <store>/log/                      full output of every command of a stage
 //! <store>/last/<name>.json          key inputs of the newest result of a stage, for `cargo xtask why`
 //! ```
@@ -22,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::{Context, Failure, Result};
 use crate::key::{Key, KeyInputs, sha256_tree};
-use crate::run::SOURCE_DATE_EPOCH;
+use crate::run::{SOURCE_DATE_EPOCH, children_cpu_seconds};
 
 /// File with the record of an entry.
 pub const RECORD_FILE: &str = "stage.json";
@@ -71,6 +72,12 @@ pub struct Record {
     pub steps: u64,
     /// How long the build took, in seconds.
     pub seconds: f64,
+    /// CPU time of all processes of the build, in seconds; absent in records of older versions.
+    #[serde(default)]
+    pub cpu_seconds: Option<f64>,
+    /// Whether objects of an earlier build were at hand, so that the times say little about a build without.
+    #[serde(default)]
+    pub warm: bool,
 }
 
 /// A published result.
@@ -149,6 +156,8 @@ pub struct Built {
     pub origins: BTreeMap<String, PinUsed>,
     /// Counted steps.
     pub steps: u64,
+    /// Objects of an earlier build were used.
+    pub warm: bool,
 }
 
 /// Held while a key is built or looked at for building; the file stays, the lock goes with the process.
@@ -236,14 +245,30 @@ impl Store {
     /// # Errors
     /// The lock file cannot be made or locked.
     pub fn lock(&self, name: &str, waiting: impl FnOnce()) -> Result<Lock> {
-        let path = self.root.join("lock").join(format!("{name}.lock"));
-        let file =
-            fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path)?.into_parts().0;
+        let file = self.lock_file(name)?;
         if file.try_lock().is_err() {
             waiting();
-            file.lock().map_err(Failure::from).context(format!("cannot lock `{}`", path.display()))?;
+            file.lock().map_err(Failure::from).context(format!("cannot lock `{name}` in the store"))?;
         }
         Ok(Lock { _file: file })
+    }
+
+    /// Takes the lock called `name` unless another process holds it.
+    ///
+    /// # Errors
+    /// The lock file cannot be made or locked.
+    pub fn try_lock(&self, name: &str) -> Result<Option<Lock>> {
+        let file = self.lock_file(name)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Lock { _file: file })),
+            Err(std::fs::TryLockError::WouldBlock) => Ok(None),
+            Err(std::fs::TryLockError::Error(e)) => Err(e.into()),
+        }
+    }
+
+    fn lock_file(&self, name: &str) -> Result<std::fs::File> {
+        let path = self.root.join("lock").join(format!("{name}.lock"));
+        Ok(fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path)?.into_parts().0)
     }
 
     /// Returns the entry for `inputs`, building it with `build` when it is absent.
@@ -271,7 +296,7 @@ impl Store {
             self.note_last(stage, inputs)?;
             return Ok((entry, Origin::Cached));
         }
-        let began = std::time::Instant::now();
+        let (began, cpu_before) = (std::time::Instant::now(), children_cpu_seconds()?);
         let work = self.root.join("work").join(format!("{stage}-{}", key.folder()));
         // Left over from a builder that was killed: under the lock nobody else uses it.
         remove_dir_if_there(&work)?;
@@ -299,6 +324,8 @@ impl Store {
             origins: built.origins,
             steps: built.steps,
             seconds: began.elapsed().as_secs_f64(),
+            cpu_seconds: Some(children_cpu_seconds()? - cpu_before),
+            warm: built.warm,
         };
         write_json(&out.join(RECORD_FILE), &record)?;
         fix_times(&out)?;

@@ -9,12 +9,14 @@ use std::path::Path;
 
 use fs_err as fs;
 use fw_build::board::Switch;
+use fw_build::kconfig::pahole;
 use fw_build::kconfig::required::{Required, expect_required};
 use fw_build::kconfig::{self, Btf, DotConfig, Request};
 use fw_build::key::sha256_bytes;
+use fw_build::launcher::Launcher;
 use fw_build::run::Cmd;
 use fw_build::stage::{BuildCx, Inputs, StageSpec};
-use fw_build::toolchain::Toolchain;
+use fw_build::toolchain::{Toolchain, first_line};
 use fw_build::{Failure, Result};
 
 /// What identifies the builder in `/proc/version`: nothing of the machine or the day.
@@ -35,7 +37,9 @@ pub fn spec(inputs: &Inputs) -> Result<StageSpec> {
     let patches = inputs.crate_dir.join("patches");
     let version = pin.version.clone();
 
-    let mut spec = StageSpec::new("linux-collabora", 1)?;
+    let launcher = Launcher::from_env()?;
+
+    let mut spec = StageSpec::new("linux-collabora", 2)?;
     spec.pin(&pin)?.toolchain(&chain)?.tool("depmod", "--version")?;
     // Options and values only: a reworded reason in a fragment does not build a kernel.
     spec.watch(&config_dir).setting("config", sha256_bytes(request.allconfig().as_bytes()))?;
@@ -44,9 +48,13 @@ pub fn spec(inputs: &Inputs) -> Result<StageSpec> {
     if patches.is_dir() {
         spec.file("patches", &patches)?;
     }
+    let mut pahole_flags = None;
     if btf == Switch::On {
         spec.tool("pahole", "--version")?;
+        pahole_flags = Some(pahole::flags(&first_line(&Cmd::new("pahole").arg("--version"))?)?);
     }
+    // Kbuild compares the values of options and the words of every command with those of the last build.
+    spec.warm(&["setting:config"]);
     spec.output("vmlinux", "vmlinux")
         .output("image", "Image")
         .output("system-map", "System.map")
@@ -58,14 +66,16 @@ pub fn spec(inputs: &Inputs) -> Result<StageSpec> {
         .output("zboot-lds", "zboot/zboot.lds")
         .steps_estimate(5100);
     Ok(spec.recipe(move |cx| {
-        let tree = cx.unpack(&pin)?;
-        cx.patch_all(&tree, &patches)?;
-        let kernel = Kernel { cx, tree: &tree, chain: &chain };
-        kernel.configure(&request)?;
-        kernel.compile()?;
-        let release = kernel.release(&version)?;
-        kernel.keep(&release)?;
-        kernel.install_modules(&release)
+        let work = |tree: &Path| {
+            let kernel = Kernel { cx, tree, chain: &chain, launcher: launcher.as_ref(), pahole_flags };
+            kernel.configure(&request)?;
+            kernel.compile()?;
+            let release = kernel.release(&version)?;
+            kernel.keep(&release)?;
+            kernel.install_modules(&release)?;
+            kernel.drop_links()
+        };
+        cx.in_tree(&pin, |tree| cx.patch_all(tree, &patches), work)
     }))
 }
 
@@ -85,6 +95,8 @@ struct Kernel<'a> {
     cx: &'a BuildCx<'a>,
     tree: &'a Path,
     chain: &'a Toolchain,
+    launcher: Option<&'a Launcher>,
+    pahole_flags: Option<&'static str>,
 }
 
 impl Kernel<'_> {
@@ -97,9 +109,16 @@ impl Kernel<'_> {
             // The suffix ties modules to this very build: another configuration has another release, so its
             // modules are not even looked at.
             .arg(format!("LOCALVERSION=-{}", self.cx.key.short()))
-            // __FILE__ in BUG and WARN messages relative to the tree.
-            .arg(format!("KCFLAGS=-ffile-prefix-map={}/=", self.tree.display()))
-            .arg(format!("KAFLAGS=-ffile-prefix-map={}/=", self.tree.display()));
+            // The tree's place must show nowhere: not in __FILE__, and not as the folder of compilation in the debug
+            // information, which the build id of the kernel and of every module is a hash over.
+            .arg(format!("KCFLAGS=-ffile-prefix-map={}=.", self.tree.display()))
+            .arg(format!("KAFLAGS=-ffile-prefix-map={}=.", self.tree.display()));
+        if let Some(flags) = self.pahole_flags {
+            make = make.arg(format!("PAHOLE_FLAGS={flags}"));
+        }
+        if let Some(launcher) = self.launcher {
+            make = launcher.apply(make, &self.chain.tool("gcc"));
+        }
         for (name, value) in BUILD_ENV {
             make = make.env(name, value);
         }
@@ -140,7 +159,6 @@ impl Kernel<'_> {
         let vmlinux = self.tree.join("vmlinux");
         fw_build::check::elf_aarch64(&vmlinux)?;
         for (from, to) in [
-            ("vmlinux".to_owned(), "vmlinux"),
             ("arch/arm64/boot/Image".to_owned(), "Image"),
             ("System.map".to_owned(), "System.map"),
             (".config".to_owned(), "config"),
@@ -150,6 +168,13 @@ impl Kernel<'_> {
         ] {
             self.cx.publish(&self.tree.join(from), to)?;
         }
+        self.cx.run(
+            // Symbols and BTF stay; the debug information that BTF was made from is several hundred megabytes.
+            Cmd::new(self.chain.tool("objcopy"))
+                .arg("--strip-debug")
+                .arg(&vmlinux)
+                .arg(self.cx.out().join("vmlinux")),
+        )?;
         self.unthin(&self.tree.join(libstub).join("lib.a"))?;
         fs::write(self.cx.out().join("release"), format!("{release}\n"))?;
         Ok(())
@@ -163,8 +188,9 @@ impl Kernel<'_> {
         fs::remove_file(&full)?;
         let dir = archive.parent().unwrap_or(self.tree);
         let mut cmd = Cmd::new(self.chain.tool("ar"))
-            // D: no times and owners; P: full names, as two members may share their last part.
-            .arg("rcsDP")
+            // q: two members may share their last part, and r would replace the first by the second. D: no times
+            // and owners. Without P the folder of a member is not written down.
+            .arg("qcsD")
             .arg(&full)
             .cwd(dir);
         for member in members.lines() {
@@ -172,6 +198,17 @@ impl Kernel<'_> {
             cmd = cmd.arg(if dir.join(member).exists() { dir.join(member) } else { self.tree.join(member) });
         }
         self.cx.run(cmd)
+    }
+
+    /// Removes the intermediate kernels: each link makes them again, and with debug information they are gigabytes.
+    fn drop_links(&self) -> Result<()> {
+        for entry in fs::read_dir(self.tree)? {
+            let path = entry?.path();
+            if path.file_name().is_some_and(|n| n.to_string_lossy().starts_with(".tmp_vmlinux")) {
+                fs::remove_file(path)?;
+            }
+        }
+        Ok(())
     }
 
     /// Stripped, unsigned modules with complete depmod data, in the folder where Talos has them.

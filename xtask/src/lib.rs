@@ -5,6 +5,7 @@
 //! depends on a stage crate: [`stages`] runs cargo and reads where the results are.
 
 pub mod board_binary;
+pub mod bump;
 pub mod context;
 pub mod diagnose;
 pub mod doctor;
@@ -14,6 +15,7 @@ pub mod fetch;
 pub mod host;
 pub mod image;
 pub mod interrupt;
+pub mod kconfig;
 pub mod qemu;
 pub mod screen;
 pub mod setup;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use xtask::exit::Exit;
-use xtask::{diagnose, doctor, fetch, image, interrupt, qemu, setup, test, why};
+use xtask::{bump, diagnose, doctor, fetch, image, interrupt, kconfig, qemu, setup, test, why};
 
 /// Builds, checks and rehearses the Talos Linux image for the NanoPi M6.
 #[derive(Parser)]
@@ -33,6 +33,10 @@ enum Verb {
     Fetch(fetch::Args),
     /// Say what a stage's key is made of and what changed.
     Why(why::Args),
+    /// Check and compare kernel configurations without building a kernel.
+    Kconfig(kconfig::Args),
+    /// Pin another version of a source.
+    Bump(bump::Args),
     /// Run the tests and count them.
     Test(test::Args),
 }
@@ -47,6 +51,8 @@ fn main() -> ExitCode {
         Verb::Setup(args) => setup::run(args),
         Verb::Fetch(args) => fetch::run(args),
         Verb::Why(args) => why::run(args),
+        Verb::Kconfig(args) => kconfig::run(args),
+        Verb::Bump(args) => bump::run(args),
         Verb::Test(args) => test::run(args),
     });
     match result {

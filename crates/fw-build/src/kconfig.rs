@@ -3,7 +3,8 @@
 //!
 //! `make olddefconfig` silently drops a request whose dependencies are not met. [`check_requested`] compares every
 //! requested value with the result; [`required`] holds the table of options this kernel may not lose.
-//! Text in, findings out: this module reads no file and starts no process.
+//! Text in, findings out: this module reads no file and starts no process; [`folder`] reads `kernel-config/`, [`tree`] a
+//! kernel's Kconfig files.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,8 +12,14 @@ use std::fmt;
 use crate::board::Switch;
 use crate::failure::Failure;
 
+pub mod explain;
+pub mod expr;
+pub mod folder;
+pub mod kspp;
 pub mod pahole;
 pub mod required;
+pub mod tree;
+pub mod versions;
 
 /// Fragments in `kernel-config/` that are always merged, in this order.
 pub const FRAGMENTS: [&str; 10] = [
@@ -262,6 +269,11 @@ impl Request {
         self.entries.values()
     }
 
+    /// Keeps the requests whose option `wanted` says yes to.
+    pub fn retain(&mut self, wanted: impl Fn(&str) -> bool) {
+        self.entries.retain(|option, _| wanted(option));
+    }
+
     /// The text for `KCONFIG_ALLCONFIG=FILE make allnoconfig`: option lines only, sorted, so that a changed
     /// comment changes neither the file nor a key over it.
     pub fn allconfig(&self) -> String {
@@ -311,6 +323,11 @@ impl DotConfig {
         self.values.get(option)
     }
 
+    /// All options with a line, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.values.iter().map(|(option, value)| (option.as_str(), value))
+    }
+
     /// How many options are built in, and how many are modules.
     pub fn counts(&self) -> (usize, usize) {
         let count = |wanted: Value| self.values.values().filter(|v| **v == wanted).count();
@@ -346,18 +363,24 @@ pub fn check_requested(request: &Request, config: &DotConfig) -> Vec<Mismatch> {
     request.entries().filter(|e| !kept(e)).map(mismatch).collect()
 }
 
-/// Turns findings of [`check_requested`] into a failure; `Ok` when there are none.
+/// Turns findings of [`check_requested`] into a failure; `Ok` when there are none. `chain` explains one, in lines.
 ///
 /// # Errors
-/// One reason line per finding.
-pub fn expect_kept(mismatches: &[Mismatch]) -> crate::Result<()> {
+/// One reason line per finding, and its chain below it.
+pub fn expect_kept(mismatches: &[Mismatch], chain: &dyn Fn(&Mismatch) -> Vec<String>) -> crate::Result<()> {
     if mismatches.is_empty() {
         return Ok(());
     }
-    let failure =
+    let mut failure =
         Failure::new(format!("the kernel dropped or changed {} requested options", mismatches.len()));
-    let failure = mismatches.iter().fold(failure, Failure::why);
-    Err(failure.hint("look the option's `depends on` up in the kernel's Kconfig, and ask for that too"))
+    for mismatch in mismatches {
+        failure = failure.why(mismatch);
+        for line in chain(mismatch) {
+            failure = failure.why(format!("  {line}"));
+        }
+    }
+    Err(failure
+        .hint("ask for what the chain ends in, or drop the request; for one kernel version: `versions.toml`"))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! <store>/stage/<name>-<key16>/     one result: stage.json and its outputs
 //! <store>/lock/                     one lock file per key, never deleted while in use
 //! <store>/work/                     build folders; whatever lies here may be thrown away
+//! <store>/kconfig/<pin16>/          the part of a kernel's sources that decides a configuration
 //! <store>/warm/<name>-<lineage16>/  a source tree with its objects, kept for the next build (see `warm`)
 //! <store>/log/                      full output of every command of a stage
 //! <store>/last/<name>.json          key inputs of the newest result of a stage, for `cargo xtask why`
@@ -230,10 +231,14 @@ impl Store {
         serde_json::from_slice(&fs::read(self.last_path(stage)).ok()?).ok()
     }
 
+    /// The newest result of a stage on this machine, if it is still there.
+    pub fn last(&self, stage: &str) -> Option<Entry> {
+        self.lookup(stage, &self.last_inputs(stage)?.key())
+    }
+
     /// Steps counted when a stage was last built.
     pub fn last_steps(&self, stage: &str) -> Option<u64> {
-        let key = self.last_inputs(stage)?.key();
-        self.lookup(stage, &key).map(|e| e.record.steps).filter(|s| *s > 0)
+        self.last(stage).map(|e| e.record.steps).filter(|s| *s > 0)
     }
 
     fn last_path(&self, stage: &str) -> PathBuf {

@@ -4,7 +4,7 @@
 //! A lineage is everything in a stage's key but the inputs that the stage's own build system tracks (for the kernel:
 //! its configuration). Builds of one lineage share a tree, so that a changed option compiles what depends on it and
 //! nothing else. The tree decides how long a build takes and must not decide what it makes: results stay keyed by
-//! all inputs, and `image-tests` compares one made warm with one made cold byte for byte.
+//! all inputs, and `cargo xtask kconfig prove-warm` compares one made warm with one made cold byte for byte.
 
 use std::path::{Path, PathBuf};
 

@@ -101,6 +101,7 @@ fn pin(urls: &[String], content: &[u8]) -> Pin {
         manifest: "thing".to_owned(),
         label: "one".to_owned(),
         version: "1".to_owned(),
+        limits: Vec::new(),
         licence: "MIT".to_owned(),
         origins: urls.iter().map(origin).collect(),
     }

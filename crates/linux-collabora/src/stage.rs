@@ -9,9 +9,9 @@ use std::path::Path;
 
 use fs_err as fs;
 use fw_build::board::Switch;
-use fw_build::kconfig::pahole;
+use fw_build::kconfig::folder::{Folder, expect_requested};
 use fw_build::kconfig::required::{Required, expect_required};
-use fw_build::kconfig::{self, Btf, DotConfig, Request};
+use fw_build::kconfig::{Btf, DotConfig, Request, pahole};
 use fw_build::key::sha256_bytes;
 use fw_build::launcher::Launcher;
 use fw_build::run::Cmd;
@@ -33,7 +33,10 @@ pub fn spec(inputs: &Inputs) -> Result<StageSpec> {
     let chain = Toolchain::aarch64()?;
     let btf = inputs.board.kernel.btf;
     let config_dir = inputs.root.join("kernel-config");
-    let request = request(&config_dir, btf.into())?;
+    // A request that lacks a required option is refused here, before anything is fetched.
+    let folder = Folder::load(&config_dir)?;
+    let request = folder.request(btf.into(), &pin.version)?;
+    let required = folder.required(&pin.version);
     let patches = inputs.crate_dir.join("patches");
     let version = pin.version.clone();
 
@@ -68,7 +71,7 @@ pub fn spec(inputs: &Inputs) -> Result<StageSpec> {
     Ok(spec.recipe(move |cx| {
         let work = |tree: &Path| {
             let kernel = Kernel { cx, tree, chain: &chain, launcher: launcher.as_ref(), pahole_flags };
-            kernel.configure(&request)?;
+            kernel.configure(&request, &required, btf.into())?;
             kernel.compile()?;
             let release = kernel.release(&version)?;
             kernel.keep(&release)?;
@@ -77,18 +80,6 @@ pub fn spec(inputs: &Inputs) -> Result<StageSpec> {
         };
         cx.in_tree(&pin, |tree| cx.patch_all(tree, &patches), work)
     }))
-}
-
-/// Merges the fragments and refuses a request that lacks a required option, before anything is fetched.
-fn request(dir: &Path, btf: Btf) -> Result<Request> {
-    let mut texts = Vec::new();
-    for name in kconfig::FRAGMENTS.iter().copied().chain([btf.fragment()]) {
-        texts.push((name, fs::read_to_string(dir.join(name))?));
-    }
-    let request = Request::merge(texts.iter().map(|(name, text)| (*name, text.as_str())))?;
-    let required = Required::parse("required.toml", &fs::read_to_string(dir.join("required.toml"))?)?;
-    expect_required(&required.check_fragments(&request, btf))?;
-    Ok(request)
 }
 
 struct Kernel<'a> {
@@ -126,12 +117,13 @@ impl Kernel<'_> {
     }
 
     /// Sets the requested values over `allnoconfig` and refuses every one that did not come out as asked for.
-    fn configure(&self, request: &Request) -> Result<()> {
+    fn configure(&self, request: &Request, required: &Required, btf: Btf) -> Result<()> {
         let all = self.cx.work.join("requested.config");
         fs::write(&all, request.allconfig())?;
         self.cx.run(self.make().env("KCONFIG_ALLCONFIG", &all).arg("allnoconfig"))?;
         let config = DotConfig::parse(&fs::read_to_string(self.tree.join(".config"))?)?;
-        kconfig::expect_kept(&kconfig::check_requested(request, &config))
+        expect_requested(request, &config, self.tree)?;
+        expect_required(&required.check_config(&config, btf, None))
     }
 
     fn compile(&self) -> Result<()> {

@@ -18,7 +18,7 @@ pub use select::{Bootloader, Selection, Userland};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::screen::Screen;
-use crate::{doctor, setup, sign, stages, userland};
+use crate::{doctor, kconfig, setup, sign, stages, userland};
 
 /// Builds the disk image.
 #[derive(Debug, Clone, Default, ClapArgs)]
@@ -72,6 +72,7 @@ pub fn run(args: &Args) -> Result<Exit> {
 pub fn build(args: &Args) -> Result<()> {
     let cx = Context::load()?;
     let selection = Selection::of(args, &cx.board)?;
+    kconfig::print_limits(selection.kernel(&cx)?);
     if args.install_deps {
         setup::ensure()?;
     }

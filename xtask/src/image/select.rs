@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 
 use clap::ValueEnum;
 use fw_build::board::{Board, select_var};
+use fw_build::manifest::Pin;
 use fw_build::{Failure, Result};
 
 use super::Args;
+use crate::context::Context;
 use crate::stages::{ALL, LOADER};
 use crate::userland::talos::is_version;
 
@@ -95,6 +97,18 @@ impl Selection {
         }
         let extra_kernel_args = args.extra_kernel_args.clone();
         Ok(Selection { userland, bootloader, talos, extra_kernel_args, overrides })
+    }
+
+    /// The kernel's pin.
+    ///
+    /// # Errors
+    /// No such pin.
+    pub fn kernel<'a>(&self, cx: &'a Context) -> Result<&'a Pin> {
+        let label = match self.overrides.get(&select_var("linux")) {
+            Some(label) => label.clone(),
+            None => cx.board.selected("linux")?,
+        };
+        cx.manifests.pin("linux", Some(&label))
     }
 
     /// Stages that the image and its rehearsal need.

@@ -145,7 +145,7 @@ fn compose_talos(
                 progress: status,
             };
             talos::compose(parts, &work.join("out/initramfs.xz"))?;
-            Ok(Built { origins: [("talos".to_owned(), used)].into(), steps: 0 })
+            Ok(Built { origins: [("talos".to_owned(), used)].into(), ..Built::default() })
         },
     )
 }

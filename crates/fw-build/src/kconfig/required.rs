@@ -155,6 +155,11 @@ impl Required {
         Ok(Required { requirements })
     }
 
+    /// Keeps the requirements whose option `wanted` says yes to.
+    pub fn retain(&mut self, wanted: impl Fn(&str) -> bool) {
+        self.requirements.retain(|r| wanted(&r.option));
+    }
+
     /// The requirements for a choice of BTF and a Talos line (`None`: every line at once).
     pub fn of(&self, btf: Btf, line: Option<&str>) -> impl Iterator<Item = &Requirement> {
         self.requirements.iter().filter(move |r| r.applies(btf, line))

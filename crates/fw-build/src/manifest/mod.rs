@@ -6,7 +6,7 @@
 //!
 //! | Kind | Keys |
 //! | --- | --- |
-//! | pins | `default` (label of the pin used when none is asked for), `[pins."LABEL"]` with `version` and `[[pins."LABEL".origins]]` |
+//! | pins | `default` (label of the pin used when none is asked for), `[pins."LABEL"]` with `version`, `limits` (what its user should know) and `[[pins."LABEL".origins]]`; `[upstream]` where `cargo xtask bump` can look for other versions |
 //! | Debian's snapshot archive | `snapshot-url` with `{sha1}` in it; used by every origin of kind `debian` |
 //! | release assets | `default` (version), `asset-url` with `{version}` and `{asset}`, `[releases."VERSION"]`: asset name = SHA-256, written at the first fetch |
 //!
@@ -120,6 +120,8 @@ pub struct Pin {
     pub label: String,
     /// Upstream's version.
     pub version: String,
+    /// What a user of this pin should know, in whole sentences. Not part of any key.
+    pub limits: Vec<String>,
     /// SPDX licence expression.
     pub licence: String,
     /// At least one place that has it, in the order in which they are tried.
@@ -140,10 +142,38 @@ impl Pin {
     }
 }
 
+/// Where the publisher has versions that no pin names yet (`[upstream]`). In both addresses `{version}` stands for the
+/// version and `{major}` for its first number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewVersions {
+    source_url: String,
+    digests_url: String,
+    /// Container of the sources.
+    pub format: Format,
+}
+
+impl NewVersions {
+    /// Address of a version's sources.
+    pub fn source(&self, version: &str) -> String {
+        filled(&self.source_url, version)
+    }
+
+    /// Address of the list of SHA-256 digests that has them.
+    pub fn digests(&self, version: &str) -> String {
+        filled(&self.digests_url, version)
+    }
+}
+
+fn filled(template: &str, version: &str) -> String {
+    let major = version.split('.').next().unwrap_or(version);
+    template.replace("{version}", version).replace("{major}", major)
+}
+
 #[derive(Debug)]
 struct Upstream {
     default: String,
     pins: BTreeMap<String, Pin>,
+    new_versions: Option<NewVersions>,
 }
 
 /// All manifests of a workspace.
@@ -199,6 +229,18 @@ impl Manifests {
                 listed(upstream.pins.keys()),
                 upstream.default
             ))
+        })
+    }
+
+    /// Where the manifest `name` says that new versions are.
+    ///
+    /// # Errors
+    /// No such manifest, or it does not say.
+    pub fn new_versions(&self, name: &str) -> Result<&NewVersions> {
+        self.pin(name, None)?;
+        self.upstreams.get(name).and_then(|u| u.new_versions.as_ref()).ok_or_else(|| {
+            Failure::new(format!("manifest `{name}` does not say where new versions are"))
+                .hint("add `[upstream]` with `source-url`, `digests-url` and `format` to it")
         })
     }
 

@@ -22,12 +22,23 @@ pub(super) struct RawManifest {
     pub asset_url: Option<String>,
     #[serde(default)]
     pub releases: BTreeMap<String, BTreeMap<String, String>>,
+    pub upstream: Option<RawUpstream>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawUpstream {
+    pub source_url: String,
+    pub digests_url: String,
+    pub format: Format,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawPin {
     pub version: String,
+    #[serde(default)]
+    pub limits: Vec<String>,
     pub origins: Vec<RawOrigin>,
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::raw::{RawManifest, RawOrigin, RawPin};
-use super::{Location, Manifests, Origin, Pin, Releases, Upstream, bad};
+use super::{Location, Manifests, NewVersions, Origin, Pin, Releases, Upstream, bad};
 use crate::failure::Result;
 
 pub(super) fn all(dir: &Path, raws: Vec<(PathBuf, RawManifest)>) -> Result<Manifests> {
@@ -57,6 +57,9 @@ fn one(
     if !raw.releases.is_empty() && raw.asset_url.is_none() {
         return Err("`releases` belongs to a manifest with an `asset-url`".to_owned());
     }
+    if raw.upstream.is_some() && raw.pins.is_empty() {
+        return Err("`upstream` belongs to a manifest with `pins`".to_owned());
+    }
     if raw.snapshot_url.is_some() {
         return match raw.default {
             None => Ok(()),
@@ -86,7 +89,20 @@ fn one(
             .map_err(|why| format!("pin `{label}`: {why}"))?;
         pins.insert(label, pin);
     }
-    manifests.upstreams.insert(raw.name, Upstream { default, pins });
+    if let Some(raw) = &raw.upstream {
+        for (key, url) in [("source-url", &raw.source_url), ("digests-url", &raw.digests_url)] {
+            check_url(url).map_err(|why| format!("`upstream.{key}`: {why}"))?;
+        }
+        if raw.source_url.matches("{version}").count() != 1 {
+            return Err("`upstream.source-url` must have `{version}` in it once".to_owned());
+        }
+    }
+    let new_versions = raw.upstream.map(|u| NewVersions {
+        source_url: u.source_url,
+        digests_url: u.digests_url,
+        format: u.format,
+    });
+    manifests.upstreams.insert(raw.name, Upstream { default, pins, new_versions });
     Ok(())
 }
 
@@ -122,6 +138,7 @@ fn pin(
         manifest: manifest.to_owned(),
         label: label.to_owned(),
         version: raw.version,
+        limits: raw.limits,
         licence: licence.to_owned(),
         origins,
     })

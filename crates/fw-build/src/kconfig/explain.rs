@@ -51,8 +51,8 @@ impl Explainer<'_> {
         let open = |d: &&Definition| d.depends.iter().all(|e| e.eval(self.config) >= wanted);
         let met: Vec<Definition> = definitions.iter().filter(open).cloned().collect();
         if met.is_empty() {
-            for definition in definitions.to_vec() {
-                self.conditions(option, &definition, wanted, depth);
+            for definition in definitions {
+                self.conditions(option, definition, wanted, depth);
             }
         } else {
             self.prompts(option, &met, depth);
@@ -103,7 +103,9 @@ impl Explainer<'_> {
                 format!("`{option}` can be set by hand only if `{condition}`, which is `n` ({place})"),
             );
             for symbol in condition.wanted_symbols() {
-                self.unset(symbol, Tri::Yes, depth + 1);
+                if Expr::Symbol(symbol.to_owned()).eval(self.config) < Tri::Yes {
+                    self.unset(symbol, Tri::Yes, depth + 1);
+                }
             }
         } else if let Some(choice) = definition.choice {
             let on = |m: &&str| self.config.get(m) == Some(&Value::Yes);
@@ -214,13 +216,13 @@ source \"more/Kconfig\"
         assert_eq!(
             lines("CONFIG_DRIVER=m", ""),
             [
-                "`DRIVER` depends on `NET`, which is `n` (Kconfig:25)",
+                "`DRIVER` depends on `NET`, which is `n` (Kconfig:22)",
                 "  `NET=n`: its own conditions are met, ask for it",
-                "`DRIVER` depends on `BUS`, which is `n` (Kconfig:25)",
+                "`DRIVER` depends on `BUS`, which is `n` (Kconfig:22)",
                 "  `BUS` depends on `NET`, which is `n` (Kconfig:8)",
                 "    `NET=n`: its own conditions are met, ask for it",
                 "  `BUS` depends on `HELPER || OTHER`, which is `n` (Kconfig:8)",
-                "    `HELPER` depends on `NET`, which is `n` (Kconfig:16)",
+                "    `HELPER` depends on `NET`, which is `n` (Kconfig:15)",
                 "      `NET=n`: its own conditions are met, ask for it",
                 "    `OTHER` does not exist in this kernel",
             ]
@@ -228,9 +230,9 @@ source \"more/Kconfig\"
         assert_eq!(
             lines("CONFIG_DRIVER=m", "CONFIG_NET=y\n"),
             [
-                "`DRIVER` depends on `BUS`, which is `n` (Kconfig:25)",
+                "`DRIVER` depends on `BUS`, which is `n` (Kconfig:22)",
                 "  `BUS` depends on `HELPER || OTHER`, which is `n` (Kconfig:8)",
-                "    `HELPER` cannot be set by hand; it is selected by `SELECTOR=n` (Kconfig:16)",
+                "    `HELPER` cannot be set by hand; it is selected by `SELECTOR=n` (Kconfig:15)",
                 "    `OTHER` does not exist in this kernel",
             ]
         );
@@ -243,7 +245,6 @@ source \"more/Kconfig\"
             lines("CONFIG_HIDDEN=y", "CONFIG_NET=y\n"),
             [
                 "`HIDDEN` can be set by hand only if `NET && EXPERT`, which is `n` (Kconfig:28)",
-                "  `NET=y`: its own conditions are met, ask for it",
                 "  `EXPERT=n`: its own conditions are met, ask for it",
             ]
         );

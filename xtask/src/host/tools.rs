@@ -170,6 +170,7 @@ pub const TOOLS: &[Tool] = &[
     program(Tests, "dumpimage", "reads the FIT independently", &["u-boot-tools"]),
     program(Tests, "git", "lists the tracked files, whose conventions are tested", &["git"]),
     program(Tests, "openssl", "checks module signatures independently", &["openssl"]),
+    program(Tests, "qemu-aarch64", "a second opinion on the interpreter of the SoC model", &["qemu-user"]),
     program(Tests, "cmake", "builds zlib-ng, the second opinion on gzip", &["cmake"]),
     tool(
         Tests,

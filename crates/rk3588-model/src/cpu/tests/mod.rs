@@ -97,7 +97,13 @@ impl Bench {
 
 /// Runs the words with X0.. set; the core.
 fn run(words: &[u32], registers: &[u64]) -> Cpu {
+    run_with_flags(words, registers, 0)
+}
+
+/// The same with NZCV.
+fn run_with_flags(words: &[u32], registers: &[u64], nzcv: u32) -> Cpu {
     let mut bench = Bench::new(words);
+    bench.core().nzcv = nzcv;
     for (number, value) in registers.iter().enumerate() {
         bench.cpu.set_x(number as u8, *value);
     }

@@ -29,6 +29,8 @@ struct RawGroup {
     values: Vec<String>,
     options: Vec<String>,
     lines: Option<Vec<String>>,
+    #[serde(default)]
+    selected: bool,
     when: Option<When>,
 }
 
@@ -52,6 +54,8 @@ pub struct Requirement {
     pub source: String,
     /// Talos lines it is for; empty: all of [`TALOS_LINES`].
     pub lines: Vec<String>,
+    /// Something else selects it: no fragment asks for it by name.
+    pub selected: bool,
     when: Option<When>,
 }
 
@@ -127,7 +131,7 @@ impl Required {
         let mut seen = BTreeSet::new();
         let mut requirements = Vec::new();
         for group in raw.group {
-            let RawGroup { source, reason, values, options, lines, when } = group;
+            let RawGroup { source, reason, values, options, lines, selected, when } = group;
             let value =
                 |v: &String| Value::parse(v).ok_or_else(|| wrong(format!("`{v}` is no Kconfig value")));
             let values: Vec<Value> = values.iter().map(value).collect::<Result<_, _>>()?;
@@ -148,6 +152,7 @@ impl Required {
                     reason: reason.clone(),
                     source: source.clone(),
                     lines: lines.clone(),
+                    selected,
                     when,
                 });
             }
@@ -176,14 +181,15 @@ impl Required {
     }
 
     /// Checks the fragments, without a build: each required option must be asked for by name, even where
-    /// something else selects it today, and even where it must be off.
+    /// something else selects it today, and even where it must be off. Those that cannot be asked for are left to
+    /// [`Required::check_config`].
     pub fn check_fragments(&self, request: &Request, btf: Btf) -> Vec<Violation> {
         let violation = |r: &Requirement| {
             let got = request.get(&r.option).map(|e| &e.value);
             let (requirement, place) = (r.clone(), Place::Fragments);
             (got.is_none() || !r.allows(got)).then(|| Violation { requirement, got: got.cloned(), place })
         };
-        self.of(btf, None).filter_map(violation).collect()
+        self.of(btf, None).filter(|r| !r.selected).filter_map(violation).collect()
     }
 }
 

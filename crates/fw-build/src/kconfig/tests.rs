@@ -194,6 +194,15 @@ fn must_fail_required_option_no_fragment_asks_for() {
 }
 
 #[test]
+fn what_something_else_selects_is_looked_for_in_the_result_only() {
+    let table = "[[group]]\nsource = 's'\nreason = 'r'\nselected = true\nvalues = ['y']\noptions = ['LIB']\n";
+    let required = Required::parse("required.toml", table).expect("table");
+    assert_eq!(required.check_fragments(&Request::default(), Btf::Off), []);
+    assert_eq!(required.check_config(&config("CONFIG_LIB=y\n"), Btf::Off, None), []);
+    assert_eq!(required.check_config(&config("CONFIG_LIB=m\n"), Btf::Off, None).len(), 1);
+}
+
+#[test]
 fn must_fail_bad_tables() {
     let cases = [
         (TABLE.replace("when =", "if ="), "unknown field `if`"),

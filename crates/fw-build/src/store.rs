@@ -231,6 +231,23 @@ impl Store {
         serde_json::from_slice(&fs::read(self.last_path(stage)).ok()?).ok()
     }
 
+    /// All whole results of a stage, by key.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn entries(&self, stage: &str) -> Result<Vec<Entry>> {
+        let mut dirs = Vec::new();
+        for entry in fs::read_dir(self.root.join("stage"))? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.strip_prefix(stage).is_some_and(|rest| rest.starts_with('-')) {
+                dirs.push(entry.path());
+            }
+        }
+        dirs.sort();
+        Ok(dirs.iter().filter_map(|d| Entry::load(d).ok()).filter(|e| e.record.stage == stage).collect())
+    }
+
     /// The newest result of a stage on this machine, if it is still there.
     pub fn last(&self, stage: &str) -> Option<Entry> {
         self.lookup(stage, &self.last_inputs(stage)?.key())
@@ -448,6 +465,9 @@ mod tests {
         let (second, origin) = store.ensure("s", &inputs("1"), &outputs(), || (), never).expect("hit");
         assert_eq!((origin, &second.dir), (Origin::Cached, &first.dir));
         assert_eq!(store.last_steps("s"), Some(7));
+        store.ensure("s-more", &inputs("1"), &outputs(), || (), make("a")).expect("built");
+        store.ensure("s", &inputs("2"), &outputs(), || (), make("b")).expect("built");
+        assert_eq!(store.entries("s").expect("entries").len(), 2);
     }
 
     #[test]

@@ -98,11 +98,13 @@ impl Ours {
     }
 }
 
-/// Size of the signed kernel that was made of this one last, if it was.
+/// Size of a signed kernel that was made of this one, if one was; the certificate does not change it.
 fn zboot_bytes(cx: &Context, kernel: &Entry) -> Result<Option<u64>> {
-    let Some(signed) = cx.store.last("signed-kernel") else { return Ok(None) };
-    let of_this = signed.record.inputs.iter().any(|(_, value)| value == kernel.record.key.as_str());
-    if of_this { Ok(Some(fs::metadata(signed.path("vmlinuz")?)?.len())) } else { Ok(None) }
+    let of_this = |e: &Entry| e.record.inputs.iter().any(|(_, value)| value == kernel.record.key.as_str());
+    match cx.store.entries("signed-kernel")?.iter().find(|e| of_this(e)) {
+        Some(signed) => Ok(Some(fs::metadata(signed.path("vmlinuz")?)?.len())),
+        None => Ok(None),
+    }
 }
 
 /// Size of the type information in an ELF file.

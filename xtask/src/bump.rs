@@ -257,7 +257,7 @@ mod tests {
             limits: Vec::new(),
             licence: "GPL-2.0-only".to_owned(),
             origins: vec![Origin {
-                location: Location::Https { url: "https://example.org/linux-6.18.16.tar.xz".to_owned() },
+                location: Location::Https { url: "http://127.0.0.1:9/linux-6.18.16.tar.xz".to_owned() },
                 sha256: "ab".repeat(32),
                 size_bytes: Some(12345),
                 format: fw_build::manifest::Format::TarXz,

@@ -9,6 +9,7 @@ pub mod bump;
 pub mod context;
 pub mod diagnose;
 pub mod doctor;
+pub mod dt;
 pub mod elf;
 pub mod exit;
 pub mod fetch;

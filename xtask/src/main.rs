@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use xtask::exit::Exit;
-use xtask::{bump, diagnose, doctor, fetch, image, interrupt, kconfig, qemu, setup, test, why};
+use xtask::{bump, diagnose, doctor, dt, fetch, image, interrupt, kconfig, qemu, setup, test, why};
 
 /// Builds, checks and rehearses the Talos Linux image for the NanoPi M6.
 #[derive(Parser)]
@@ -29,6 +29,8 @@ enum Verb {
     Doctor(doctor::Args),
     /// Install what the host lacks.
     Setup(setup::Args),
+    /// Check the device tree.
+    Dt(dt::Args),
     /// Fill the store with all sources.
     Fetch(fetch::Args),
     /// Say what a stage's key is made of and what changed.
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         Verb::Diagnose(args) => diagnose::run(args),
         Verb::Doctor(args) => doctor::run(args),
         Verb::Setup(args) => setup::run(args),
+        Verb::Dt(args) => dt::run(args),
         Verb::Fetch(args) => fetch::run(args),
         Verb::Why(args) => why::run(args),
         Verb::Kconfig(args) => kconfig::run(args),

@@ -3,9 +3,10 @@
 //!
 //! It needs the kernel's *source* pin and not its build: editing `dts/` never builds a kernel.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use fw_build::run::Cmd;
+use fw_build::device_tree::{self, Sources, Warnings};
+use fw_build::key::files_below;
 use fw_build::stage::{Inputs, StageSpec};
 use fw_build::toolchain::Toolchain;
 use fw_build::{Failure, Result};
@@ -30,45 +31,42 @@ pub fn spec(inputs: &Inputs) -> Result<StageSpec> {
             .why(format!("`{}` does not exist", source.display()))
             .hint("copy a neighbour's file, and include the optional parts whose nodes this kernel has"));
     }
+    let variant = inputs.selected("dt-variant")?;
+    let overlay = overlay(&dts, &name, &variant)?;
     let mut spec = StageSpec::new("dtb", 1)?;
     spec.pin(&pin)?.file("dts", &dts)?.toolchain(&chain)?.tool("dtc", "--version")?;
-    spec.setting("dtb", &dtb)?.output("dtb", &format!("{name}.dtb"));
+    spec.setting("dtb", &dtb)?.setting("variant", variant)?.output("dtb", &format!("{name}.dtb"));
     Ok(spec.recipe(move |cx| {
         let needed = |p: &Path| NEEDED.iter().any(|n| p.starts_with(n.trim_end_matches('/')));
         let tree = cx.unpack_filtered(&pin, 1, Some(&needed))?;
-        let soc = tree.join("arch/arm64/boot/dts/rockchip");
-        let preprocessed = cx.work.join("board.dts");
-        cx.run(
-            Cmd::new(chain.gcc())
-                // As the kernel's cmd_dtc does: no host headers, no predefined macros (`linux` is a name in
-                // device trees), comments and line markers as dtc understands them.
-                .args(["-E", "-nostdinc", "-undef", "-D__DTS__", "-x", "assembler-with-cpp"])
-                .arg("-I")
-                .arg(&soc)
-                .arg("-I")
-                .arg(tree.join("include"))
-                // The parts that all trees share.
-                .arg("-I")
-                .arg(&dts)
-                .arg("-o")
-                .arg(&preprocessed)
-                .arg(&source),
-        )?;
-        let out = cx.work.join("board.dtb");
-        cx.run(
-            Cmd::new("dtc")
-                // -@: symbols for overlays; -b 0: boot CPU, as the kernel does.
-                .args(["-@", "-b", "0", "-I", "dts", "-O", "dtb", "-o"])
-                .arg(&out)
-                // The SoC files of the kernel warn in the same way in the kernel's own build.
-                .args([
-                    "-Wno-unit_address_vs_reg",
-                    "-Wno-avoid_unnecessary_addr_size",
-                    "-Wno-graph_child_address",
-                ])
-                .args(["-Wno-unique_unit_address", "-Wno-interrupt_provider", "-Wno-simple_bus_reg"])
-                .arg(&preprocessed),
-        )?;
-        cx.publish(&out, &format!("{name}.dtb"))
+        // The board's own folder last: it has the parts that all trees share.
+        let includes = vec![tree.join("arch/arm64/boot/dts/rockchip"), tree.join("include"), dts];
+        let sources = Sources { gcc: chain.gcc().to_owned(), includes };
+        let [preprocessed, plain, applied, overlaid] =
+            ["board.dts", "board.dtb", "overlay.dtbo", "overlaid.dtb"].map(|n| cx.work.join(n));
+        cx.run(sources.preprocess(&source, &preprocessed))?;
+        cx.run(device_tree::compile(&preprocessed, &plain, Warnings::Usual))?;
+        let Some(overlay) = overlay else { return cx.publish(&plain, &format!("{name}.dtb")) };
+        cx.run(device_tree::compile(&overlay, &applied, Warnings::Usual))?;
+        cx.run(device_tree::apply_overlay(&plain, &applied, &overlaid))?;
+        cx.publish(&overlaid, &format!("{name}.dtb"))
     }))
+}
+
+/// The overlay of a variant; none for `none`.
+fn overlay(dts: &Path, name: &str, variant: &str) -> Result<Option<PathBuf>> {
+    if variant == "none" {
+        return Ok(None);
+    }
+    let dir = dts.join("overlays");
+    let path = dir.join(format!("{name}-{variant}.dtso"));
+    if path.is_file() {
+        return Ok(Some(path));
+    }
+    let known = files_below(&dir)?.into_iter().filter_map(|file| {
+        let file = file.to_string_lossy().into_owned();
+        Some(file.strip_prefix(&format!("{name}-"))?.strip_suffix(".dtso")?.to_owned())
+    });
+    Err(Failure::new(format!("there is no variant `{variant}` of the device tree"))
+        .why(format!("there are: none, {}", known.collect::<Vec<_>>().join(", "))))
 }

@@ -141,9 +141,9 @@ struct Raw {
     disk: Disk,
 }
 
-/// Names that `[select]` may hold: the manifests and the two choices of the image.
-const SELECTABLE: [&str; 9] =
-    ["bootloader", "busybox", "grub", "linux", "rkbin", "talos", "tf-a", "u-boot", "userland"];
+/// Names that `[select]` may hold: the manifests and the choices of the image.
+const SELECTABLE: [&str; 10] =
+    ["bootloader", "busybox", "dt-variant", "grub", "linux", "rkbin", "talos", "tf-a", "u-boot", "userland"];
 
 impl Board {
     /// Reads `boards/<name>.toml` below `root`.

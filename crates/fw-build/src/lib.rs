@@ -5,6 +5,7 @@
 
 pub mod board;
 pub mod check;
+pub mod device_tree;
 pub mod failure;
 pub mod fetch;
 pub mod kconfig;

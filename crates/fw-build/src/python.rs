@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Chooses the Python that U-Boot's build and binman run under.
+//! Chooses the Python that U-Boot's build and binman run under, and the one of the device-tree schema check.
 //!
 //! A `python3` earlier on `PATH` (pyenv, a virtual environment) usually lacks pyelftools, and U-Boot notices
 //! only at the very end of its build. So the interpreter is chosen, and asked what it can import, before
@@ -13,6 +13,10 @@ use crate::run::Cmd;
 /// What U-Boot 2025.01 imports from outside the standard library: `tools/binman/elf.py` (elftools),
 /// `tools/binman/control.py` (pkg_resources), `scripts/dtc/pylibfdt/setup.py` (setuptools).
 pub const BINMAN_MODULES: &[&str] = &["elftools", "pkg_resources", "setuptools"];
+
+/// What the check of device trees against their bindings needs beside its own wheels: `pip`, which gets those,
+/// and libfdt's binding, which is compiled code.
+pub const SCHEMA_MODULES: &[&str] = &["libfdt", "pip"];
 
 /// Prints the names of the arguments that cannot be imported. `-I` (see [`missing_from`]) keeps the user's
 /// own site folder out: a build with a clean environment would not see it either.
@@ -38,7 +42,16 @@ for name in sys.argv[1:]:
 /// # Errors
 /// No interpreter has them all; the failure lists each with what it lacks.
 pub fn find_binman_python() -> Result<PathBuf> {
-    choose(&candidates(), BINMAN_MODULES)
+    // pylibfdt is compiled against the interpreter's C headers.
+    choose(&candidates(), &[BINMAN_MODULES, &["Python.h"]].concat())
+}
+
+/// An interpreter that can import `modules`, looked for as in [`find_binman_python`].
+///
+/// # Errors
+/// No interpreter has them all; the failure lists each with what it lacks.
+pub fn find_python(modules: &[&str]) -> Result<PathBuf> {
+    choose(&candidates(), modules)
 }
 
 fn candidates() -> Vec<PathBuf> {
@@ -54,13 +67,10 @@ fn candidates() -> Vec<PathBuf> {
     found
 }
 
-fn choose(candidates: &[PathBuf], modules: &[&str]) -> Result<PathBuf> {
-    let mut wanted = modules.to_vec();
-    // pylibfdt is compiled against the interpreter's C headers.
-    wanted.push("Python.h");
+fn choose(candidates: &[PathBuf], wanted: &[&str]) -> Result<PathBuf> {
     let mut rejected = Vec::new();
     for python in candidates {
-        match missing_from(python, &wanted) {
+        match missing_from(python, wanted) {
             Ok(missing) if missing.is_empty() => return Ok(python.clone()),
             Ok(missing) => rejected.push(format!("`{}` lacks {}", python.display(), missing.join(", "))),
             Err(e) => rejected.push(format!("`{}` does not run: {}", python.display(), e.what())),
@@ -109,7 +119,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("folder");
         let poor = fake(dir.path(), "poor", "echo elftools; echo Python.h");
         let broken = fake(dir.path(), "broken", "exit 7");
-        let text = choose(&[poor, broken], &["elftools"]).expect_err("none").to_string();
+        let text = choose(&[poor, broken], &["elftools", "Python.h"]).expect_err("none").to_string();
         assert!(text.contains("no Python 3 with elftools, Python.h was found"), "{text}");
         assert!(text.contains("poor` lacks elftools, Python.h"), "{text}");
         assert!(text.contains("broken` does not run: "), "{text}");

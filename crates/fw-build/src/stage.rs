@@ -124,6 +124,15 @@ impl Inputs {
         self.manifests.pin(manifest, Some(&self.board.selected(manifest)?)).cloned()
     }
 
+    /// A selection that is no pin.
+    ///
+    /// # Errors
+    /// The board file has no such selection.
+    pub fn selected(&self, name: &str) -> Result<String> {
+        println!("cargo::rerun-if-env-changed={}", select_var(name));
+        self.board.selected(name)
+    }
+
     /// A stage that this one depends on.
     ///
     /// # Errors

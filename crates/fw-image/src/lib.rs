@@ -12,6 +12,7 @@ pub mod cpio;
 pub mod crc;
 pub mod ddr;
 pub mod disk;
+pub mod dt;
 pub mod fat;
 pub mod fdt;
 pub mod fit;

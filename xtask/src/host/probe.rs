@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use fw_build::python::find_binman_python;
+use fw_build::python::{SCHEMA_MODULES, find_binman_python, find_python};
 use fw_build::toolchain::Toolchain;
 
 use super::tools::{Hosts, Probe, TOOLS, Tool};
@@ -71,6 +71,7 @@ impl Machine {
             Probe::Aarch64Compiler => {
                 Toolchain::aarch64().map(|t| t.gcc().to_owned()).map_err(|f| f.lines().join(" "))
             }
+            Probe::SchemaPython => find_python(SCHEMA_MODULES).map_err(|f| f.lines().join(" ")),
             Probe::BinmanPython => find_binman_python().map_err(|f| f.lines().join(" ")),
         };
         Finding { tool, result }

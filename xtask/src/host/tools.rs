@@ -17,6 +17,8 @@ pub enum Probe {
     File(&'static [&'static str]),
     /// A Python with what binman imports and with C headers.
     BinmanPython,
+    /// A Python with what the check of device trees against their bindings imports.
+    SchemaPython,
 }
 
 /// What is not possible without the tool.
@@ -168,6 +170,14 @@ pub const TOOLS: &[Tool] = &[
     program(Tests, "mcopy", "reads the EFI partition independently", &["mtools"]),
     program(Tests, "sgdisk", "reads the partition table independently", &["gdisk"]),
     program(Tests, "dumpimage", "reads the FIT independently", &["u-boot-tools"]),
+    program(Image, "fdtoverlay", "variants of the device tree", &["device-tree-compiler"]),
+    tool(
+        Tests,
+        "Python for dtschema",
+        "`cargo xtask dt check`: pip and libfdt's binding in one interpreter",
+        Probe::SchemaPython,
+        &["python3", "python3-libfdt", "python3-pip"],
+    ),
     program(Tests, "git", "lists the tracked files, whose conventions are tested", &["git"]),
     program(Tests, "openssl", "checks module signatures independently", &["openssl"]),
     program(Tests, "qemu-aarch64", "a second opinion on the interpreter of the SoC model", &["qemu-user"]),

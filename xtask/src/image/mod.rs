@@ -18,7 +18,7 @@ pub use select::{Bootloader, Selection, Userland};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::screen::Screen;
-use crate::{doctor, kconfig, setup, sign, stages, userland};
+use crate::{doctor, dt, kconfig, setup, sign, stages, userland};
 
 /// Builds the disk image.
 #[derive(Debug, Clone, Default, ClapArgs)]
@@ -42,6 +42,9 @@ pub struct Args {
     /// Kernel pin of `vendor-manifests/linux.toml`.
     #[arg(long, value_name = "PIN")]
     pub kernel: Option<String>,
+    /// Variant of the device tree: an overlay of `dts/overlays`, such as `emmc-hs400` (see docs/device-tree.md).
+    #[arg(long, value_name = "VARIANT")]
+    pub dt_variant: Option<String>,
     /// DDR blob pin of `vendor-manifests/rkbin.toml`.
     #[arg(long, value_name = "PIN")]
     pub ddr: Option<String>,
@@ -79,6 +82,7 @@ pub fn build(args: &Args) -> Result<()> {
     doctor::require()?;
     let screen = Screen::start()?;
     let stages = stages::build(&cx.root, &selection.stages(), screen.dir(), &selection.env())?;
+    dt::coverage::require(&cx.root, stages.get("dtb")?, stages.get("linux-collabora")?)?;
     let kernel = sign::signed_kernel(&cx, &stages, &args.signing, &screen)?;
     let userland = userland::compose(&cx, &selection, &stages, &kernel, &screen)?;
     let parts = assemble::Parts { stages: &stages, kernel: &kernel, userland: &userland };

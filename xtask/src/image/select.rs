@@ -72,7 +72,12 @@ impl Selection {
     /// A value is not known.
     pub fn of(args: &Args, board: &Board) -> Result<Selection> {
         let mut overrides = BTreeMap::new();
-        for (name, value) in [("linux", &args.kernel), ("rkbin", &args.ddr), ("talos", &args.talos)] {
+        for (name, value) in [
+            ("linux", &args.kernel),
+            ("rkbin", &args.ddr),
+            ("talos", &args.talos),
+            ("dt-variant", &args.dt_variant),
+        ] {
             if let Some(value) = value {
                 overrides.insert(select_var(name), value.clone());
             }

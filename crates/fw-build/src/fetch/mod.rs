@@ -10,6 +10,8 @@
 //! 3. the network, origins in the manifest's order: `https`, and `debian` from the host's mirror if it is known;
 //! 4. Debian's snapshot archive for each `debian` origin.
 //!
+//! A `pypi` origin is got by Python's own client, see [`pypi`]; the digest decides there, too.
+//!
 //! A file is downloaded into `<file>.part` under a lock per digest, synced, and published by rename. What a
 //! killed process leaves is that `.part`: the next run goes on from its end, and since every byte of it is
 //! hashed again it can do no harm. A download with a wrong digest is kept as `<file>.rejected` to be looked at.
@@ -19,6 +21,7 @@ mod attempt;
 mod config;
 mod http;
 mod part;
+mod pypi;
 
 use std::path::{Path, PathBuf};
 
@@ -108,6 +111,13 @@ impl Fetcher {
                 return Ok(Some(self.fetched(pin, origin)));
             }
         }
+        for origin in &pin.origins {
+            if let Location::Pypi { file } = &origin.location
+                && self.from_index(pin, origin, file, tried, progress)?
+            {
+                return Ok(Some(self.fetched(pin, origin)));
+            }
+        }
         for (origin, url) in self.plan(pin) {
             if let Network::Forbidden { because } = &self.config.network {
                 tried.push(format!("{url}: not tried, {because}"));
@@ -122,7 +132,7 @@ impl Fetcher {
             let expected = Expected { sha256: Some(&origin.sha256), size_bytes: origin.size_bytes };
             let via = match origin.location {
                 Location::Debian { .. } => http::Route::Debian,
-                Location::Https { .. } => http::Route::General,
+                Location::Https { .. } | Location::Pypi { .. } => http::Route::General,
             };
             match attempt::download(&self.client, &self.config.limits, &url, via, &path, expected, progress) {
                 Ok(_) => return Ok(Some(self.fetched(pin, origin))),
@@ -213,6 +223,8 @@ impl Fetcher {
                     let bases = self.config.debian_bases.iter();
                     plan.extend(bases.map(|base| (origin, format!("{}/{pool}", base.trim_end_matches('/')))));
                 }
+                // It has no address of its own: see `from_index`.
+                Location::Pypi { .. } => {}
             }
         }
         for origin in &pin.origins {
@@ -221,6 +233,38 @@ impl Fetcher {
             }
         }
         plan
+    }
+
+    /// Gets a wheel through Python's client and puts it into the store if it is the expected one.
+    fn from_index(
+        &self,
+        pin: &Pin,
+        origin: &Origin,
+        file: &str,
+        tried: &mut Vec<String>,
+        progress: &dyn Progress,
+    ) -> Result<bool> {
+        if let Network::Forbidden { because } = &self.config.network {
+            tried.push(format!("{}: not tried, {because}", origin.label()));
+            return Ok(false);
+        }
+        let _lock = self.lock(origin, progress)?;
+        if self.intact(home(pin, origin))? {
+            return Ok(true);
+        }
+        progress.step(&format!("pip download `{file}`"));
+        let dir = tempfile::tempdir()?;
+        match pypi::download(file, &origin.sha256, dir.path()) {
+            Ok(wheel) => {
+                let expected = Expected { sha256: Some(&origin.sha256), size_bytes: origin.size_bytes };
+                let dest = self.path_of(home(pin, origin));
+                Ok(self.copy_in(&wheel, &dest, expected, tried, progress)?.is_some())
+            }
+            Err(failure) => {
+                tried.push(format!("{}: {}", origin.label(), failure.lines().join(" ")));
+                Ok(false)
+            }
+        }
     }
 
     fn path_of(&self, origin: &Origin) -> PathBuf {
@@ -282,6 +326,7 @@ impl Fetcher {
         let address = match &origin.location {
             Location::Https { url } => url,
             Location::Debian { pool, .. } => pool,
+            Location::Pypi { file } => file,
         };
         let expected = Expected { sha256: Some(&origin.sha256), size_bytes: origin.size_bytes };
         for candidate in self.mirror_candidates(address, Some(&origin.sha256)) {

@@ -16,6 +16,8 @@
 //!   the publisher of the digest gives no size; the digest decides in any case.
 //! - `kind = "debian"`: `pool` (path below a mirror's base address) and `snapshot-sha1` (address of the same
 //!   file in Debian's snapshot archive; SHA-1 is only an address, SHA-256 decides).
+//! - `kind = "pypi"`: `file`, the name of a wheel without compiled code (`…-none-any.whl`). Python's own client
+//!   gets it from the index that the host is configured for, so no address is written.
 //!
 //! Origins of one pin may carry different bytes, each with its own digest, as long as the part that is
 //! built is the same. This module reads and checks files; it never fetches.
@@ -77,6 +79,11 @@ pub enum Location {
         /// Full address of the same file in the snapshot archive.
         snapshot_url: String,
     },
+    /// A wheel of the Python package index, which `pip` gets.
+    Pypi {
+        /// Name of the wheel.
+        file: String,
+    },
 }
 
 /// One place that has a pinned file, and what it must be.
@@ -98,15 +105,17 @@ impl Origin {
         let address = match &self.location {
             Location::Https { url } => url,
             Location::Debian { pool, .. } => pool,
+            Location::Pypi { file } => file,
         };
         address.rsplit('/').next().unwrap_or(address)
     }
 
-    /// Name of the origin that is the same on every machine: `debian:POOL-PATH` or the address.
+    /// Name of the origin that is the same on every machine: `debian:POOL-PATH`, `pypi:FILE` or the address.
     pub fn label(&self) -> String {
         match &self.location {
             Location::Https { url } => url.clone(),
             Location::Debian { pool, .. } => format!("debian:{pool}"),
+            Location::Pypi { file } => format!("pypi:{file}"),
         }
     }
 }
@@ -247,6 +256,13 @@ impl Manifests {
     /// Every pin, sorted by manifest and label.
     pub fn pins(&self) -> impl Iterator<Item = &Pin> {
         self.upstreams.values().flat_map(|u| u.pins.values())
+    }
+
+    /// The default pin of every manifest whose default pin is a wheel of the Python index: what the device
+    /// tree's checks run on.
+    pub fn wheels(&self) -> impl Iterator<Item = &Pin> {
+        let defaults = self.upstreams.values().filter_map(|u| u.pins.get(&u.default));
+        defaults.filter(|pin| pin.origins.iter().any(|o| matches!(o.location, Location::Pypi { .. })))
     }
 
     /// The release assets of the manifest `name`.

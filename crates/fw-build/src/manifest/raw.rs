@@ -47,4 +47,5 @@ pub(super) struct RawPin {
 pub(super) enum RawOrigin {
     Https { url: String, format: Format, sha256: String, size_bytes: Option<u64> },
     Debian { pool: String, snapshot_sha1: String, format: Format, sha256: String, size_bytes: u64 },
+    Pypi { file: String, sha256: String, size_bytes: u64 },
 }

@@ -195,3 +195,23 @@ fn every_manifest_of_this_workspace_is_usable() {
         assert!(pin.origins.iter().all(|o| o.size_bytes.is_some()), "{}", pin.id());
     }
 }
+
+#[test]
+fn wheels_are_named_by_file_alone() {
+    let wheel = |file: &str| {
+        format!(
+            "name = \"m\"\nlicence = \"MIT\"\ndescription = \"d\"\ndefault = \"one\"\n[pins.one]\nversion = \"1\"\n\
+             [[pins.one.origins]]\nkind = \"pypi\"\nfile = \"{file}\"\nsha256 = \"{A}\"\nsize-bytes = 5\n"
+        )
+    };
+    let manifests = load(&wheel("m_x-1-py3-none-any.whl")).expect("good");
+    let pin = manifests.pin("m", None).expect("pin");
+    assert_eq!(pin.origins[0].label(), "pypi:m_x-1-py3-none-any.whl");
+    assert_eq!(pin.origins[0].file_name(), "m_x-1-py3-none-any.whl");
+    assert_eq!(manifests.wheels().map(|p| p.id()).collect::<Vec<_>>(), ["m/one"]);
+    assert_eq!(load(&good()).expect("good").wheels().count(), 0);
+    for file in ["m-1.tar.gz", "m-1-cp311-cp311-manylinux_2_17_x86_64.whl", "-none-any.whl", "../m-1-py3-none-any.whl"] {
+        let failure = load(&wheel(file)).map(|_| ()).expect_err(file).to_string();
+        assert!(failure.contains(file), "{failure}");
+    }
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::raw::{RawManifest, RawOrigin, RawPin};
-use super::{Location, Manifests, NewVersions, Origin, Pin, Releases, Upstream, bad};
+use super::{Format, Location, Manifests, NewVersions, Origin, Pin, Releases, Upstream, bad};
 use crate::failure::Result;
 
 pub(super) fn all(dir: &Path, raws: Vec<(PathBuf, RawManifest)>) -> Result<Manifests> {
@@ -163,6 +163,13 @@ fn origin(raw: RawOrigin, snapshot: Option<&str>) -> Result<Origin, String> {
                 size_bytes: Some(size_bytes),
                 format,
             }
+        }
+        RawOrigin::Pypi { file, sha256, size_bytes } => {
+            // Source packages run their own code when they are fetched, and compiled ones differ by machine.
+            if !file.ends_with("-none-any.whl") || file.split('-').count() != 5 {
+                return Err(format!("`file` is `{file}`, not a wheel of the form `NAME-VERSION-PY-none-any.whl`"));
+            }
+            Origin { location: Location::Pypi { file }, sha256, size_bytes: Some(size_bytes), format: Format::Raw }
         }
     };
     check_hex("sha256", &origin.sha256, 64)?;

@@ -4,6 +4,7 @@
 //!
 //! Nothing here compiles or links: [`zboot::plan`] says which processes have to run, `xtask` runs them.
 
+pub mod drivers;
 pub mod ikconfig;
 pub mod image;
 pub mod slot;

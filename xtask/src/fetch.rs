@@ -43,7 +43,12 @@ pub fn run(args: &Args) -> Result<Exit> {
     let mut lines = Vec::new();
     for pin in cx.manifests.pins() {
         let named = args.manifests.is_empty() || args.manifests.contains(&pin.manifest);
-        let chosen = args.all || cx.board.selected(&pin.manifest).is_ok_and(|l| l == pin.label);
+        let selected = match cx.board.selected(&pin.manifest) {
+            Ok(label) => label == pin.label,
+            // Tools of checks are no selection: fetched when they are named.
+            Err(_) => args.manifests.contains(&pin.manifest),
+        };
+        let chosen = args.all || selected;
         if !named || !chosen {
             continue;
         }

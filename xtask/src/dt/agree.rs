@@ -80,7 +80,8 @@ impl Trees {
             if one == two {
                 continue;
             }
-            let under = |node: &str| path == node || path.strip_prefix(node).is_some_and(|r| r.starts_with('/'));
+            let under =
+                |node: &str| path == node || path.strip_prefix(node).is_some_and(|r| r.starts_with('/'));
             if let Some((node, _)) = excused.iter().find(|(node, _)| under(node)) {
                 used.insert(node);
                 continue;

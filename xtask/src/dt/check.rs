@@ -95,7 +95,10 @@ pub fn compile(cx: &Context, tables: &Tables, dts: &Path, screen: &Screen) -> Re
             (Ok(tree), _) => tree,
             (Err(failure), Reach::Required) => return Err(failure),
             (Err(failure), Reach::IfFetched) => {
-                unreachable.push((row.folder.clone(), failure.what().to_owned()));
+                let lines = failure.lines();
+                // The reason of the first place; its address says nothing here.
+                let why = lines.get(1).or(lines.first()).map_or("", |l| l.trim());
+                unreachable.push((row.folder.clone(), why.rsplit(": ").next().unwrap_or(why).to_owned()));
                 continue;
             }
         };
@@ -106,6 +109,32 @@ pub fn compile(cx: &Context, tables: &Tables, dts: &Path, screen: &Screen) -> Re
     let first = first.ok_or_else(|| Failure::new("`trees.toml` names no tree"))?;
     let neighbour = first.questions(&first.own(&tables.neighbour.source), dts)?;
     Ok(Compiled { pairs, neighbour, unreachable, first })
+}
+
+/// Compiles the sources of `dts` in the tree that ships.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_shipped(cx: &Context, tables: &Tables, dts: &Path, screen: &Screen) -> Result<Dt> {
+    let row = tables.trees.tree.first().ok_or_else(|| Failure::new("`trees.toml` names no tree"))?;
+    let tree = tree::ensure(cx, row, screen)?;
+    tree.questions(&dts.join(&row.folder).join(board_file(cx)), dts)
+}
+
+/// What the description itself must be before it means anything to ask who drives it.
+pub fn description(tables: &Tables, folder: &str, board: &Dt) -> [Finding; 2] {
+    [
+        Finding {
+            check: "properties",
+            scope: format!("{folder}: {} rules", tables.rules.count()),
+            complaints: tables.rules.judge(board),
+        },
+        Finding {
+            check: "references",
+            scope: format!("{folder}: {} references", board.references().count()),
+            complaints: tables.references.judge(board, folder),
+        },
+    ]
 }
 
 /// Name of the board's source in each tree's folder: the DTB's, with another ending.
@@ -125,18 +154,9 @@ pub fn quick(tables: &Tables, compiled: &Compiled, dts: &Path) -> Result<Vec<Fin
         complaints: style::judge(dts)?,
     }];
     for pair in &compiled.pairs {
-        findings.push(Finding {
-            check: "properties",
-            scope: format!("{}: {} rules", pair.folder, tables.rules.count()),
-            complaints: tables.rules.judge(&pair.board),
-        });
+        findings.extend(description(tables, &pair.folder, &pair.board));
     }
     let shipped = &compiled.pairs[0];
-    findings.push(Finding {
-        check: "references",
-        scope: format!("{}: {} references", shipped.folder, shipped.board.references().count()),
-        complaints: tables.references.judge(&shipped.board),
-    });
     for (agreement, pair) in agreements(tables, compiled) {
         findings.push(Finding {
             check: "agreement",
@@ -209,7 +229,12 @@ pub fn thorough(
         let report = schema.report(cx, name, dtb, screen)?;
         findings.push(Finding {
             check: "bindings",
-            scope: format!("{name}: {} warnings, {} has {}", report.len(), tables.neighbour.name, known.len()),
+            scope: format!(
+                "{name}: {} warnings, {} has {}",
+                report.len(),
+                tables.neighbour.name,
+                known.len()
+            ),
             complaints: schema::new_warnings(name, &report, &known),
         });
     }

@@ -139,7 +139,8 @@ impl Table {
 
     /// Judges a tree against a kernel.
     pub fn judge(&self, dt: &Dt, kernel: &Drivers) -> Coverage {
-        let nodes = dt.nodes().filter(|(path, node)| *path != "/" && node.enabled && !node.compatible().is_empty());
+        let nodes =
+            dt.nodes().filter(|(path, node)| *path != "/" && node.enabled && !node.compatible().is_empty());
         let nodes = nodes.map(|(path, node)| {
             let compatible = node.compatible();
             Covered {
@@ -187,7 +188,13 @@ impl TableStakes {
             match node {
                 Some(node) if node.enabled => {
                     let driver = kernel.of(&node.compatible()).map(|(_, d)| d.to_string());
-                    need(format!("no driver for `compatible` of `{place}` (`{}`)", node.compatible().join("`, `")), driver);
+                    need(
+                        format!(
+                            "no driver for `compatible` of `{place}` (`{}`)",
+                            node.compatible().join("`, `")
+                        ),
+                        driver,
+                    );
                 }
                 Some(_) => need(format!("`status` of `{place}`: the node is not enabled"), None),
                 None => need(format!("there is no node `{place}`"), None),
@@ -228,22 +235,14 @@ pub fn kernel(stage: &Entry) -> Result<Drivers> {
     .map_err(|e| Failure::new(what).why(e))
 }
 
-/// Judges the shipped tree against the shipped kernel.
-///
-/// # Errors
-/// A file of a stage cannot be read.
-pub fn judge(root: &Path, dtb: &Path, kernel_stage: &Entry) -> Result<Coverage> {
-    let bytes = fs::read(dtb)?;
-    let dt = Dt::parse(&bytes).map_err(|e| Failure::new("the device tree is damaged").why(e))?;
-    Ok(Table::load(root)?.judge(&dt, &kernel(kernel_stage)?))
-}
-
 /// Refuses a kernel that does not drive the board: part of making an image.
 ///
 /// # Errors
 /// The list of devices without a driver.
 pub fn require(root: &Path, dtb: &Entry, kernel_stage: &Entry) -> Result<()> {
-    let complaints = judge(root, &dtb.path("dtb")?, kernel_stage)?.complaints();
+    let bytes = fs::read(dtb.path("dtb")?)?;
+    let dt = Dt::parse(&bytes).map_err(|e| Failure::new("the device tree is damaged").why(e))?;
+    let complaints = Table::load(root)?.judge(&dt, &kernel(kernel_stage)?).complaints();
     if complaints.is_empty() {
         return Ok(());
     }

@@ -33,7 +33,8 @@ pub fn differences(left: &Dt, right: &Dt) -> Vec<Difference> {
     let mut found = Vec::new();
     for path in paths {
         let (l, r) = (left.node(path), right.node(path));
-        let names: BTreeSet<&String> = [l, r].into_iter().flatten().flat_map(|n| n.properties.keys()).collect();
+        let names: BTreeSet<&String> =
+            [l, r].into_iter().flatten().flat_map(|n| n.properties.keys()).collect();
         if names.is_empty() && l.is_some() != r.is_some() {
             let there = |side: Option<_>| side.map(|_| "(node)".to_owned());
             let (left, right) = (there(l), there(r));

@@ -20,6 +20,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand};
 use fw_build::Result;
+use fw_build::store::Entry;
 
 pub use complaint::Complaint;
 
@@ -35,7 +36,7 @@ use coverage::State;
 #[command(after_help = "Examples:
   cargo xtask dt check             everything: style, properties, references, all source trees, bindings
   cargo xtask dt check --quick     without dtschema: seconds
-  cargo xtask dt coverage          which driver of the kernel drives each device (builds kernel and tree)
+  cargo xtask dt coverage          which driver of the kernel drives each device (builds the kernel)
   cargo xtask dt diff              how the board differs from its neighbour, and what each tree leaves out
 
 docs/device-tree.md says what is checked and how to change the tables in dt-rules/.")]
@@ -69,9 +70,12 @@ struct CoverageArgs {
     /// Every node, not only gaps.
     #[arg(long)]
     all: bool,
-    /// Another compiled tree than the shipped one.
-    #[arg(long, value_name = "FILE")]
-    dtb: Option<PathBuf>,
+    /// Another folder of sources than `dts/`.
+    #[arg(long, value_name = "DIR")]
+    dts: Option<PathBuf>,
+    /// A result of the kernel stage in the store, instead of the selected one.
+    #[arg(long, value_name = "DIR")]
+    kernel: Option<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -98,12 +102,20 @@ pub fn run(args: &Args) -> Result<Exit> {
 }
 
 fn run_coverage(cx: &Context, args: &CoverageArgs) -> Result<Exit> {
+    let tables = Tables::load(&cx.root)?;
+    let dts = args.dts.clone().unwrap_or_else(|| cx.root.join("dts"));
     let screen = Screen::start()?;
-    let stages = stages::build(&cx.root, &["linux-collabora", "dtb"], screen.dir(), &BTreeMap::new())?;
+    let kernel = match &args.kernel {
+        Some(dir) => Entry::load(dir)?,
+        None => {
+            let stage = "linux-collabora";
+            stages::build(&cx.root, &[stage], screen.dir(), &BTreeMap::new())?.get(stage)?.clone()
+        }
+    };
+    let board = check::compile_shipped(cx, &tables, &dts, &screen)?;
     drop(screen);
-    let kernel = stages.get("linux-collabora")?;
-    let shipped = stages.get("dtb")?.path("dtb")?;
-    let coverage = coverage::judge(&cx.root, args.dtb.as_ref().unwrap_or(&shipped), kernel)?;
+    let findings = check::description(&tables, &tables.trees.tree[0].folder, &board);
+    let coverage = coverage::Table::load(&cx.root)?.judge(&board, &coverage::kernel(&kernel)?);
     let release = fs_err::read_to_string(kernel.path("release")?)?;
     let count = |wanted: fn(&State) -> bool| coverage.nodes.iter().filter(|n| wanted(&n.state)).count();
     println!(
@@ -117,7 +129,8 @@ fn run_coverage(cx: &Context, args: &CoverageArgs) -> Result<Exit> {
     );
     println!("\nwhat the board cannot do without");
     for stake in &coverage.stakes {
-        let result = if stake.complaints.is_empty() { stake.drivers.join("; ") } else { "MISSING".to_owned() };
+        let result =
+            if stake.complaints.is_empty() { stake.drivers.join("; ") } else { "MISSING".to_owned() };
         println!("  {:44} {result}", stake.device);
     }
     println!("\nwanted gaps");
@@ -144,15 +157,13 @@ fn run_coverage(cx: &Context, args: &CoverageArgs) -> Result<Exit> {
             println!("  {:32} {state}", node.node);
         }
     }
-    let complaints = coverage.complaints();
-    for complaint in &complaints {
-        println!("\n{complaint}");
-    }
-    if complaints.is_empty() {
-        return Ok(Exit::Done);
-    }
-    eprintln!("error: {} devices have no driver in the kernel that ships", complaints.len());
-    Ok(Exit::Failed)
+    println!();
+    let drivers = Finding {
+        check: "drivers",
+        scope: format!("{} devices, {} of them table stakes", coverage.nodes.len(), coverage.stakes.len()),
+        complaints: coverage.complaints(),
+    };
+    Ok(print(findings.iter().chain([&drivers])))
 }
 
 fn run_check(cx: &Context, tables: &Tables, args: &CheckArgs) -> Result<Exit> {
@@ -167,19 +178,19 @@ fn run_check(cx: &Context, tables: &Tables, args: &CheckArgs) -> Result<Exit> {
     for (folder, why) in &compiled.unreachable {
         println!("{:12} {folder}: not compiled, {why}", "trees");
     }
-    Ok(print(&findings))
+    Ok(print(findings.iter()))
 }
 
 /// One line per check, then what is wrong.
-fn print(findings: &[Finding]) -> Exit {
-    for Finding { check, scope, complaints } in findings {
+fn print<'f>(findings: impl Iterator<Item = &'f Finding> + Clone) -> Exit {
+    for Finding { check, scope, complaints } in findings.clone() {
         let result = match complaints.len() {
             0 => "ok".to_owned(),
             n => format!("{n} wrong"),
         };
         println!("{check:12} {scope:68} {result}");
     }
-    let wrong: usize = findings.iter().map(|f| f.complaints.len()).sum();
+    let wrong: usize = findings.clone().map(|f| f.complaints.len()).sum();
     if wrong == 0 {
         return Exit::Done;
     }

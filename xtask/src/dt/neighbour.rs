@@ -56,7 +56,9 @@ impl Neighbour {
         let places: Vec<Vec<Place>> = self
             .difference
             .iter()
-            .map(|row| row.places.iter().flat_map(|p| Place::of(p, neighbour, board, &mut complaints)).collect())
+            .map(|row| {
+                row.places.iter().flat_map(|p| Place::of(p, neighbour, board, &mut complaints)).collect()
+            })
             .collect();
         for difference in differences(neighbour, board) {
             // The most exact place wins, so that a row about one property can stand beside one about its node.
@@ -87,7 +89,8 @@ struct Place {
 impl Place {
     fn of(text: &str, neighbour: &Dt, board: &Dt, complaints: &mut Vec<Complaint>) -> Vec<Place> {
         let (place, property) = text.split_once(' ').map_or((text, None), |(p, q)| (p, Some(q.to_owned())));
-        let mut paths: Vec<String> = [board, neighbour].into_iter().filter_map(|dt| dt.resolve(place)).collect();
+        let mut paths: Vec<String> =
+            [board, neighbour].into_iter().filter_map(|dt| dt.resolve(place)).collect();
         paths.dedup();
         if paths.is_empty() {
             complaints.push(Complaint::new(format!("`neighbour.toml`: no tree has `{place}`")));

@@ -28,6 +28,8 @@ pub struct Exception {
     pub property: String,
     /// The node, as path or `&label`; any when left out.
     pub node: Option<String>,
+    /// Folders of the trees where that is so.
+    pub trees: Vec<String>,
     /// Why.
     pub reason: String,
 }
@@ -45,19 +47,21 @@ const NAMED: [(&str, &str); 7] = [
 
 impl References {
     /// Judges all references of a tree.
-    pub fn judge(&self, dt: &Dt) -> Vec<Complaint> {
-        let mut complaints = self.to_disabled(dt);
+    pub fn judge(&self, dt: &Dt, folder: &str) -> Vec<Complaint> {
+        let mut complaints = self.to_disabled(dt, folder);
         complaints.extend(unequal_lists(dt));
         complaints.extend(shared_pins(dt));
         complaints
     }
 
-    fn to_disabled(&self, dt: &Dt) -> Vec<Complaint> {
+    fn to_disabled(&self, dt: &Dt, folder: &str) -> Vec<Complaint> {
         let mut complaints = Vec::new();
         let enabled = |path: &str| dt.node(path).is_some_and(|n| n.enabled);
-        let mut used = vec![false; self.may_be_disabled.len()];
+        let rows: Vec<&Exception> =
+            self.may_be_disabled.iter().filter(|e| e.trees.iter().any(|t| t == folder)).collect();
+        let mut used = vec![false; rows.len()];
         for reference in dt.references().filter(|r| enabled(r.from) && !enabled(r.to)) {
-            let excused = self.may_be_disabled.iter().position(|e| {
+            let excused = rows.iter().position(|e| {
                 e.property == reference.property
                     && e.node.as_ref().is_none_or(|n| dt.resolve(n).as_deref() == Some(reference.from))
             });
@@ -88,9 +92,10 @@ impl References {
                 None => complaints.push(Complaint::new(format!("`interrupts` of `{path}` have no parent"))),
             }
         }
-        for (row, _) in self.may_be_disabled.iter().zip(used).filter(|(_, used)| !used) {
-            let property = &row.property;
-            complaints.push(Complaint::new(format!("`references.toml` excuses `{property}`, which needs no excuse")));
+        for (row, _) in rows.iter().zip(used).filter(|(_, used)| !used) {
+            let what =
+                format!("`references.toml` excuses `{}`, which needs no excuse in {folder}", row.property);
+            complaints.push(Complaint::because(what, &row.reason));
         }
         complaints
     }
@@ -107,7 +112,8 @@ fn unequal_lists(dt: &Dt) -> Vec<Complaint> {
         let mut compare = |list: &str, names: &str, entries: usize| {
             let named = node.properties.get(names).and_then(|v| v.strings()).map_or(0, |s| s.len());
             if named != 0 && named != entries {
-                let what = format!("`{list}` of `{}` has {entries} entries, `{names}` has {named}", name(dt, path));
+                let what =
+                    format!("`{list}` of `{}` has {entries} entries, `{names}` has {named}", name(dt, path));
                 complaints.push(Complaint::new(what));
             }
         };
@@ -147,7 +153,10 @@ fn shared_pins(dt: &Dt) -> Vec<Complaint> {
             let paths: Vec<String> = paths.iter().map(|p| format!("`{}`", name(dt, p))).collect();
             let letter = char::from(b'A' + u8::try_from(pin / 8).unwrap_or(25));
             let what = format!("pin gpio{bank}_{letter}{} has {} users", pin % 8, paths.len());
-            Complaint::because(format!("{what}: {}", paths.join(", ")), "`pinctrl-0`: only one of them gets the pin")
+            Complaint::because(
+                format!("{what}: {}", paths.join(", ")),
+                "`pinctrl-0`: only one of them gets the pin",
+            )
         })
         .collect()
 }

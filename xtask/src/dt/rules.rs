@@ -135,11 +135,14 @@ impl Rule {
                     return vec![no_node(&self.node, &self.property, &why)];
                 };
                 let bad = node.properties.keys().filter(|name| name.starts_with(prefix));
-                bad.map(|name| Complaint::because(format!("`{name}` of `{}` must not be there", self.node), &why))
-                    .collect()
+                bad.map(|name| {
+                    Complaint::because(format!("`{name}` of `{}` must not be there", self.node), &why)
+                })
+                .collect()
             }
             (None, Some(prefix), None) => {
-                let Some(value) = dt.resolve(&self.node).and_then(|p| dt.property(&p, &self.property).cloned())
+                let Some(value) =
+                    dt.resolve(&self.node).and_then(|p| dt.property(&p, &self.property).cloned())
                 else {
                     return vec![no_node(&self.node, &self.property, &why)];
                 };

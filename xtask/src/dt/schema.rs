@@ -42,7 +42,13 @@ impl Schema {
     ///
     /// # Errors
     /// Kernel source or packages cannot be had, no Python has what they need, or a patch does not apply.
-    pub fn ensure(cx: &Context, manifest: &str, label: &str, patches: &Path, screen: &Screen) -> Result<Schema> {
+    pub fn ensure(
+        cx: &Context,
+        manifest: &str,
+        label: &str,
+        patches: &Path,
+        screen: &Screen,
+    ) -> Result<Schema> {
         let pin = cx.manifests.pin(manifest, Some(label))?.clone();
         let python = find_python(SCHEMA_MODULES)?;
         let mut inputs = KeyInputs::default();
@@ -70,7 +76,11 @@ impl Schema {
                 for wheel in cx.manifests.wheels() {
                     let wheel = fetcher.fetch(wheel, &status)?;
                     // A wheel without compiled code is a zip file of what goes on the search path.
-                    Cmd::new(&python).args(["-m", "zipfile", "-e"]).arg(&wheel.path).arg(&packages).output()?;
+                    Cmd::new(&python)
+                        .args(["-m", "zipfile", "-e"])
+                        .arg(&wheel.path)
+                        .arg(&packages)
+                        .output()?;
                 }
                 status.phase(Phase::Building, None);
                 status.step("unpack the kernel's bindings");
@@ -150,7 +160,8 @@ fn program(python: &Path, packages: &Path, module: &str) -> Cmd {
 
 /// A report's warnings: each begins in the first column with the DTB's name and goes on indented.
 fn warnings(report: &str) -> Result<BTreeSet<String>> {
-    let body = report.strip_prefix(REPORT_HEAD).ok_or_else(|| Failure::new("a report of the store is damaged"))?;
+    let body =
+        report.strip_prefix(REPORT_HEAD).ok_or_else(|| Failure::new("a report of the store is damaged"))?;
     let mut found: Vec<String> = Vec::new();
     for line in body.lines().filter(|l| !l.is_empty()) {
         match (line.starts_with(char::is_whitespace), found.last_mut()) {

@@ -30,7 +30,8 @@ pub fn judge(dts: &Path) -> Result<Vec<Complaint>> {
 
 fn judge_text(name: &str, text: &str) -> Vec<Complaint> {
     let mut complaints = Vec::new();
-    let mut say = |line: usize, what: &str| complaints.push(Complaint::new(format!("`{name}`:{line}: {what}")));
+    let mut say =
+        |line: usize, what: &str| complaints.push(Complaint::new(format!("`{name}`:{line}: {what}")));
     if !text.starts_with("// SPDX-License-Identifier: (GPL-2.0-only OR MIT)\n") {
         say(1, "the licence line of device trees is `(GPL-2.0-only OR MIT)`");
     }
@@ -72,7 +73,9 @@ fn judge_text(name: &str, text: &str) -> Vec<Complaint> {
 /// (regulators of a PMIC, trips and cooling maps, which rise), may stand in any order.
 fn in_order(before: &str, node: &str) -> bool {
     let unsorted = |n: &str| {
-        ["dcdc-reg", "pldo-reg", "nldo-reg", "package-fan", "map-fan", "trips", "cooling-maps"].iter().any(|p| n.starts_with(p))
+        ["dcdc-reg", "pldo-reg", "nldo-reg", "package-fan", "map-fan", "trips", "cooling-maps"]
+            .iter()
+            .any(|p| n.starts_with(p))
     };
     let special = |n: &str| n == "/" || n == "aliases" || n == "chosen";
     if before.is_empty() || unsorted(before) || unsorted(node) || special(before) {
@@ -110,8 +113,12 @@ mod tests {
     #[test]
     fn must_fail_order_and_blanks() {
         assert!(said("&b {\n};\n\n&a {\n};\n")[0].contains("`&a` belongs before `&b`"));
-        assert!(said("/ {\n\tleds {\n\t};\n\n\tadc {\n\t};\n};\n")[0].contains("`adc` belongs before `leds`"));
-        assert!(said("&a {\n\tb@43 {\n\t};\n\n\tb@42 {\n\t};\n};\n")[0].contains("`b@42` belongs before `b@43`"));
+        assert!(
+            said("/ {\n\tleds {\n\t};\n\n\tadc {\n\t};\n};\n")[0].contains("`adc` belongs before `leds`")
+        );
+        assert!(
+            said("&a {\n\tb@43 {\n\t};\n\n\tb@42 {\n\t};\n};\n")[0].contains("`b@42` belongs before `b@43`")
+        );
         assert!(said("&a {\n\tx; \n};\n")[0].contains("blanks at the end"));
         assert!(said("&a {\n    x;\n};\n")[0].contains("indented with blanks"));
         assert!(said("&a {\n};\n\n")[0].contains("one line feed"));

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use fw_build::device_tree::{self, Sources, Warnings};
+use fw_build::fetch::{FetchConfig, Fetcher, Network};
 use fw_build::key::KeyInputs;
 use fw_build::manifest::Pin;
 use fw_build::run::Cmd;
@@ -50,7 +51,7 @@ struct Layout {
 pub enum Reach {
     /// A failure when it cannot be fetched.
     Required,
-    /// Compiled where it can be had.
+    /// Compiled where an earlier `cargo xtask fetch` brought it, never fetched for a check.
     IfFetched,
 }
 
@@ -84,8 +85,11 @@ pub struct SourceTree {
 pub fn ensure(cx: &Context, row: &TreeRow, screen: &Screen) -> Result<SourceTree> {
     let pin = cx.manifests.pin(&row.manifest, Some(&row.pin))?.clone();
     let layout = if row.manifest == "u-boot" { &U_BOOT } else { &LINUX };
+    if row.reach == Reach::IfFetched {
+        fetcher(cx, &pin, row.reach)?.fetch(&pin, &())?;
+    }
     let status = screen.step(&format!("dt {}", row.folder));
-    let dir = sources(cx, &pin, layout.kept, "dt-sources", &status)?;
+    let dir = sources(cx, &pin, layout.kept, row.reach, &status)?;
     Ok(SourceTree {
         folder: row.folder.clone(),
         soc: dir.join(layout.soc),
@@ -97,7 +101,8 @@ pub fn ensure(cx: &Context, row: &TreeRow, screen: &Screen) -> Result<SourceTree
 ///
 /// # Errors
 /// As [`ensure`].
-fn sources(cx: &Context, pin: &Pin, kept: &'static [&str], stage: &str, status: &Status) -> Result<PathBuf> {
+fn sources(cx: &Context, pin: &Pin, kept: &'static [&str], reach: Reach, status: &Status) -> Result<PathBuf> {
+    let stage = "dt-sources";
     let mut inputs = KeyInputs::default();
     inputs.add("recipe", format!("{stage} {RECIPE_VERSION}"))?;
     inputs.add("pin", format!("{} {}", pin.id(), pin.identity()))?;
@@ -110,7 +115,7 @@ fn sources(cx: &Context, pin: &Pin, kept: &'static [&str], stage: &str, status: 
         || status.phase(Phase::Waiting, None),
         |work| {
             status.phase(Phase::Fetching, None);
-            let fetched = cx.fetcher()?.fetch(pin, status)?;
+            let fetched = fetcher(cx, pin, reach)?.fetch(pin, status)?;
             status.phase(Phase::Building, None);
             status.step(&format!("unpack {}", pin.id()));
             let to = work.join("out/tree");
@@ -123,6 +128,16 @@ fn sources(cx: &Context, pin: &Pin, kept: &'static [&str], stage: &str, status: 
     let (entry, origin) = built.inspect_err(|_| status.phase(Phase::Failed, None))?;
     status.phase(origin.into(), None);
     entry.path("tree")
+}
+
+/// A fetcher that goes to the network for required trees only.
+fn fetcher(cx: &Context, pin: &Pin, reach: Reach) -> Result<Fetcher> {
+    let mut config = FetchConfig::from_env(&cx.root, cx.store.root())?;
+    if reach == Reach::IfFetched {
+        let because = format!("`cargo xtask fetch --all {}` fetches it", pin.manifest);
+        config.network = Network::Forbidden { because };
+    }
+    Ok(Fetcher::new(config))
 }
 
 /// A source compiled as it ships.
@@ -147,8 +162,9 @@ impl SourceTree {
         let dir = tempfile::tempdir()?;
         let text = fs::read_to_string(self.preprocessed(source, dts, dir.path())?)?;
         let marked = dir.path().join("marked.dts");
-        // A source with /plugin/ compiles to the same tree plus the list of its references.
-        fs::write(&marked, text.replacen("/dts-v1/;", "/dts-v1/; /plugin/;", 1))?;
+        // A source with /plugin/ compiles to the same tree plus the list of its references. Every header must be
+        // alike, and an included file may have one, too.
+        fs::write(&marked, text.replace("/dts-v1/;", "/dts-v1/; /plugin/;"))?;
         let out = dir.path().join("out.dtb");
         device_tree::compile(&marked, &out, Warnings::Usual).output().context(self.what(source))?;
         Dt::parse(&fs::read(&out)?).map_err(|e| Failure::new(self.what(source)).why(e))

@@ -210,7 +210,12 @@ fn wheels_are_named_by_file_alone() {
     assert_eq!(pin.origins[0].file_name(), "m_x-1-py3-none-any.whl");
     assert_eq!(manifests.wheels().map(|p| p.id()).collect::<Vec<_>>(), ["m/one"]);
     assert_eq!(load(&good()).expect("good").wheels().count(), 0);
-    for file in ["m-1.tar.gz", "m-1-cp311-cp311-manylinux_2_17_x86_64.whl", "-none-any.whl", "../m-1-py3-none-any.whl"] {
+    for file in [
+        "m-1.tar.gz",
+        "m-1-cp311-cp311-manylinux_2_17_x86_64.whl",
+        "-none-any.whl",
+        "../m-1-py3-none-any.whl",
+    ] {
         let failure = load(&wheel(file)).map(|_| ()).expect_err(file).to_string();
         assert!(failure.contains(file), "{failure}");
     }

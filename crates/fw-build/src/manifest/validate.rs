@@ -167,9 +167,16 @@ fn origin(raw: RawOrigin, snapshot: Option<&str>) -> Result<Origin, String> {
         RawOrigin::Pypi { file, sha256, size_bytes } => {
             // Source packages run their own code when they are fetched, and compiled ones differ by machine.
             if !file.ends_with("-none-any.whl") || file.split('-').count() != 5 {
-                return Err(format!("`file` is `{file}`, not a wheel of the form `NAME-VERSION-PY-none-any.whl`"));
+                return Err(format!(
+                    "`file` is `{file}`, not a wheel of the form `NAME-VERSION-PY-none-any.whl`"
+                ));
             }
-            Origin { location: Location::Pypi { file }, sha256, size_bytes: Some(size_bytes), format: Format::Raw }
+            Origin {
+                location: Location::Pypi { file },
+                sha256,
+                size_bytes: Some(size_bytes),
+                format: Format::Raw,
+            }
         }
     };
     check_hex("sha256", &origin.sha256, 64)?;

@@ -71,6 +71,7 @@ fn places_and_expectations() {
     assert_ne!(&value("<&gpio3 RK_PD2 GPIO_ACTIVE_HIGH>"), reset);
     assert_ne!(&value("<&bus RK_PD1 GPIO_ACTIVE_HIGH>"), reset);
     assert_eq!(&value("\"a\", \"b\""), dt.property("/bus/dev@2", "names").expect("there"));
+    assert_eq!(value("\"a,b\", \"c\"").strings(), Some(vec!["a,b", "c"]));
     assert_eq!(value("&gpio3").string(), Some("/gpio@1"));
     assert_eq!(value("set"), Value::new(&[]));
     assert_eq!(value("<0x42>").cells(), Some(vec![0x42]));

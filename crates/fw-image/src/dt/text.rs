@@ -66,10 +66,9 @@ pub fn parse_expected(text: &str, dt: &Dt) -> Result<Expected, TextError> {
             }
         }
     } else {
-        for part in text.split(',') {
-            let inner = part.trim().strip_prefix('"').and_then(|p| p.strip_suffix('"'));
-            value.push_string(inner.ok_or_else(|| TextError::Form(text.to_owned()))?);
-        }
+        let quoted = text.strip_prefix('"').and_then(|t| t.strip_suffix('"'));
+        let quoted = quoted.ok_or_else(|| TextError::Form(text.to_owned()))?;
+        quoted.split("\", \"").for_each(|part| value.push_string(part));
     }
     Ok(Expected::Value(value))
 }

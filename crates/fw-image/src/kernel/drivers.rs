@@ -97,7 +97,12 @@ impl Drivers {
     /// `vmlinux` is not a kernel with symbols.
     pub fn read(files: &Files<'_>) -> Result<Drivers, Error> {
         let mut drivers = Drivers {
-            modules: files.dep.lines().filter_map(|l| l.split_once(':')).map(|(p, _)| module_name(p)).collect(),
+            modules: files
+                .dep
+                .lines()
+                .filter_map(|l| l.split_once(':'))
+                .map(|(p, _)| module_name(p))
+                .collect(),
             builtin: files.builtin.lines().map(module_name).collect(),
             ..Drivers::default()
         };
@@ -142,7 +147,8 @@ impl Drivers {
     pub fn phy(&self, id: u32) -> Option<&Driver> {
         let digits = format!("{id:032b}");
         let fits = |pattern: &str| {
-            pattern.len() == digits.len() && pattern.bytes().zip(digits.bytes()).all(|(p, d)| p == b'?' || p == d)
+            pattern.len() == digits.len()
+                && pattern.bytes().zip(digits.bytes()).all(|(p, d)| p == b'?' || p == d)
         };
         let found = self.aliases.iter().filter(|(alias, _)| alias.strip_prefix("mdio:").is_some_and(fits));
         found.map(|(_, driver)| driver).min()
@@ -180,8 +186,10 @@ fn match_tables(vmlinux: &[u8]) -> Result<BTreeMap<String, String>, Error> {
     symbols.sort_unstable();
     let mut found = BTreeMap::new();
     for section in elf.sections() {
-        if !matches!(section.kind(), SectionKind::ReadOnlyData | SectionKind::Data | SectionKind::ReadOnlyDataWithRel)
-        {
+        if !matches!(
+            section.kind(),
+            SectionKind::ReadOnlyData | SectionKind::Data | SectionKind::ReadOnlyDataWithRel
+        ) {
             continue;
         }
         let data = section.data().map_err(Error::Elf)?;

@@ -20,10 +20,9 @@ pub enum Behaviour {
     ClusterStatus,
     /// The big cores wait for events (`SYS_GRF_SOC_STATUS3`). Without: half a million polls in BL31.
     BigCoresWait,
-    /// Power domains follow their gates (`PMU2_BISR_STATUS4`, `PMU2_PWR_GATE_ST`). Without: timeouts in BL31.
+    /// Power domains and buses follow the requests (`PMU2_BISR_STATUS4`, `PMU2_PWR_GATE_ST`, `PMU2_BUS_IDLE_ST`
+    /// and their like). Without: timeouts in BL31, silent ones.
     PowerDomainStatus,
-    /// Bus idle acknowledge and state follow the requests. Without: timeouts in BL31.
-    BusIdleStatus,
     /// `os_reg2` to `os_reg5` hold the geometry of DRAM. Without: U-Boot sees a fraction of it.
     DramGeometry,
     /// The frame of the last redistributor says so. Without: BL31 walks out of the GIC.
@@ -46,8 +45,6 @@ pub enum Behaviour {
     OtpReady,
     /// The random number generator answers with its version. Without: `wrong trng version`.
     TrngVersion,
-    /// The saradc finishes a conversion. Without: a timeout of the ADC.
-    AdcReady,
     /// The I2C hosts report start, transfer and stop. Without: regulators on I2C cannot be set.
     I2cProgress,
     /// The SPI hosts return a byte for each sent. Without: the PMIC cannot be reached.
@@ -56,14 +53,13 @@ pub enum Behaviour {
 
 impl Behaviour {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 19] = [
         Self::PllLock,
         Self::DsuWarmReset,
         Self::WriteMasks,
         Self::ClusterStatus,
         Self::BigCoresWait,
         Self::PowerDomainStatus,
-        Self::BusIdleStatus,
         Self::DramGeometry,
         Self::GicLastFrame,
         Self::GicWaker,
@@ -75,7 +71,6 @@ impl Behaviour {
         Self::SdhciClock,
         Self::OtpReady,
         Self::TrngVersion,
-        Self::AdcReady,
         Self::I2cProgress,
         Self::SpiProgress,
     ];

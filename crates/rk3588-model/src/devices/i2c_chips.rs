@@ -17,15 +17,20 @@ pub struct Rk860x {
 const RK8602_VSEL0: u8 = 0x06;
 const RK8602_VSEL1: u8 = 0x07;
 const ID1: u8 = 0x03;
-/// Chip ID 8 with vendor bits as on public boot logs: `FAN53555 Option[8] Rev[1]`.
-const ID1_VALUE: u8 = 0x88;
+/// Vendor bits and `RK8602_CHIP_ID_10`; public boot logs of boards with it say `FAN53555 Option[10] Rev[1]`.
+const ID1_VALUE: u8 = 0x8a;
 const ID2: u8 = 0x04;
 const ID2_VALUE: u8 = 0x01;
 
 impl Rk860x {
-    /// A regulator at 7-bit `address`.
-    pub fn new(address: u8) -> Self {
+    /// A regulator at 7-bit `address` that gives `microvolts` from its start.
+    pub fn new(address: u8, microvolts: u32) -> Self {
         let mut registers = [0; 16];
+        let code = (microvolts.saturating_sub(500_000) / 6_250).min(0xff) as u8;
+        registers[usize::from(RK8602_VSEL0)] = code;
+        registers[usize::from(RK8602_VSEL1)] = code;
+        // Registers 0 and 1, bit 7: on (`VSEL_BUCK_EN`).
+        registers[..2].fill(0x80);
         registers[usize::from(ID1)] = ID1_VALUE;
         registers[usize::from(ID2)] = ID2_VALUE;
         Self { address, registers }

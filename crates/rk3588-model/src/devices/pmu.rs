@@ -112,13 +112,12 @@ impl Pmu {
 impl Device for Pmu {
     fn read32(&mut self, offset: u32, cx: &mut Cx<'_>) -> Read {
         let power = cx.has(Behaviour::PowerDomainStatus);
-        let idle = cx.has(Behaviour::BusIdleStatus);
         let value = match offset {
             CLUSTER_ST if cx.has(Behaviour::ClusterStatus) => NONBOOT_CORES_DOWN,
-            BUS_IDLE_ACK | 0x11c if idle => joined(&self.bus_idle, (offset - BUS_IDLE_ACK) / 4),
-            BUS_IDLE_ST | 0x124 if idle => joined(&self.bus_idle, (offset - BUS_IDLE_ST) / 4),
+            BUS_IDLE_ACK | 0x11c if power => joined(&self.bus_idle, (offset - BUS_IDLE_ACK) / 4),
+            BUS_IDLE_ST | 0x124 if power => joined(&self.bus_idle, (offset - BUS_IDLE_ST) / 4),
             PWR_GATE_ST | 0x184 if power => joined(&self.power_gate, (offset - PWR_GATE_ST) / 4),
-            QCHANNEL_STATUS if idle => self.q_channel.into(),
+            QCHANNEL_STATUS if power => self.q_channel.into(),
             PWR_CHAIN1_ST | 0x1f4 if power => self.chain_status((offset - PWR_CHAIN1_ST) / 4),
             PWR_MEM_ST | 0x1fc if power => self.memory_status((offset - PWR_MEM_ST) / 4),
             BISR_STATUS_4 if power => self.repair_status(),

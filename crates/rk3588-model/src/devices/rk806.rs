@@ -34,9 +34,18 @@ enum Message {
 }
 
 impl Rk806 {
-    /// As it comes out of its own start-up: outputs at zero here, for only writes are asserted.
-    pub fn new() -> Self {
+    /// As it comes out of its own start-up, with `cpu_microvolts` on DC-DC 2, the supply of the little cores.
+    ///
+    /// The other outputs have what the board's device tree asks for, as far as it does: a board whose PMIC came
+    /// up otherwise would hardly reach the loader. The figures were not read from a board.
+    pub fn new(cpu_microvolts: u32) -> Self {
         let mut registers = Box::new([0; REGISTERS]);
+        let bucks = [750, cpu_microvolts / 1000, 750, 750, 850, 1100, 2000, 3300, 500, 1800]
+            .map(|mv| buck_code(mv * 1000));
+        registers[BUCK_ON_VSEL..BUCK_ON_VSEL + 10].copy_from_slice(&bucks);
+        registers[NLDO_ON_VSEL..NLDO_ON_VSEL + 5].copy_from_slice(&[750, 850, 750, 850, 750].map(ldo_code));
+        registers[PLDO_ON_VSEL..PLDO_ON_VSEL + 6]
+            .copy_from_slice(&[1800, 1800, 1200, 3300, 3300, 1800].map(ldo_code));
         registers[CHIP_NAME] = 0x80;
         registers[CHIP_VER] = 0x61;
         registers[OTP_VER] = 0x20;
@@ -100,12 +109,6 @@ impl Rk806 {
     }
 }
 
-impl Default for Rk806 {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 /// 0x00 to 0x9f: 0.5 V in steps of 6.25 mV; 0xa0 to 0xeb: 1.5 V in steps of 25 mV; then 3.4 V.
 fn buck_microvolts(code: u8) -> u32 {
     match u32::from(code) {
@@ -113,6 +116,19 @@ fn buck_microvolts(code: u8) -> u32 {
         code @ 0xa0..=0xeb => 1_500_000 + (code - 0xa0) * 25_000,
         _ => 3_400_000,
     }
+}
+
+/// The code of a DC-DC converter for a voltage, rounded down.
+fn buck_code(microvolts: u32) -> u8 {
+    match microvolts {
+        0..1_500_000 => (microvolts.saturating_sub(500_000) / 6_250) as u8,
+        _ => 0xa0 + ((microvolts - 1_500_000) / 25_000).min(0x4c) as u8,
+    }
+}
+
+/// The code of an LDO for a voltage in millivolts.
+fn ldo_code(millivolts: u32) -> u8 {
+    ((millivolts - 500) * 10 / 125) as u8
 }
 
 /// 0x00 to 0xe7: 0.5 V in steps of 12.5 mV; then 3.4 V.
@@ -135,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_voltage_is_written_recorded_and_read_back() {
-        let (mut chip, mut events) = (Rk806::new(), Events::default());
+        let (mut chip, mut events) = (Rk806::new(750_000), Events::default());
         send(&mut chip, &[0x80, 0x1b, 0x00, 0x40], &mut events);
         assert_eq!(events.all(), [Event::Voltage { regulator: "rk806.dcdc2".into(), microvolts: 900_000 }]);
         assert_eq!(send(&mut chip, &[0x00, 0x1b, 0x00, 0x00], &mut events)[3], 0x40);
@@ -145,8 +161,19 @@ mod tests {
 
     #[test]
     fn a_message_may_carry_several_registers_and_the_name_cannot_be_written() {
-        let (mut chip, mut events) = (Rk806::new(), Events::default());
+        let (mut chip, mut events) = (Rk806::new(750_000), Events::default());
         send(&mut chip, &[0x81, 0x5a, 0x00, 1, 2], &mut events);
         assert_eq!(send(&mut chip, &[0x01, 0x5a, 0x00, 0, 0], &mut events)[3..], [0x80, 0x61]);
+    }
+
+    #[test]
+    fn outputs_start_as_the_device_tree_wants_them() {
+        let chip = Rk806::new(675_000);
+        let volts = (1..=10).filter_map(|n| chip.buck_microvolts(n)).map(|uv| uv / 1000).collect::<Vec<_>>();
+        assert_eq!(volts, [750, 675, 750, 750, 850, 1100, 2000, 3300, 500, 1800]);
+        assert_eq!(
+            [750, 850, 1200, 1800, 3300].map(|mv| ldo_microvolts(ldo_code(mv))),
+            [750_000, 850_000, 1_200_000, 1_800_000, 3_300_000]
+        );
     }
 }

@@ -5,7 +5,6 @@
 //! is over by the next read.
 
 use super::{Cx, Device, Read, Write};
-use crate::behaviour::Behaviour;
 
 const CONV_CON: u32 = 0x00;
 const END_INT_ST: u32 = 0x110;
@@ -22,9 +21,9 @@ pub struct Saradc {
 }
 
 impl Device for Saradc {
-    fn read32(&mut self, offset: u32, cx: &mut Cx<'_>) -> Read {
+    fn read32(&mut self, offset: u32, _cx: &mut Cx<'_>) -> Read {
         match offset {
-            END_INT_ST => Read::Value(if self.done && cx.has(Behaviour::AdcReady) { INT_END } else { 0 }),
+            END_INT_ST => Read::Value(if self.done { INT_END } else { 0 }),
             DATA0..0x140 => Read::Value(RELEASED),
             0..DATA0 => Read::Plain,
             _ => Read::Unknown,

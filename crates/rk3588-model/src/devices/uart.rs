@@ -22,6 +22,8 @@ const USR: u32 = 0x7c;
 const TFL: u32 = 0x80;
 const RFL: u32 = 0x84;
 const SRR: u32 = 0x88;
+const RS485_FIRST: u32 = 0xac;
+const DLF: u32 = 0xc0;
 const CPR: u32 = 0xf4;
 const UCV: u32 = 0xf8;
 
@@ -144,6 +146,8 @@ impl Device for Uart {
             RFL => self.input.len().min(64) as u32,
             // No parameters are encoded: drivers then use what the device tree says.
             CPR | UCV => 0,
+            // RS485 control and the fraction of the divisor: not there, so drivers do without (`8250_dwlib.c`).
+            RS485_FIRST..=DLF => 0,
             MCR | SCR | SRR => return Read::Plain,
             _ => return Read::Unknown,
         };

@@ -14,7 +14,7 @@ use crate::cpu::{Cpu, Exception, Stop};
 use crate::dram::DramSize;
 use crate::events::Event;
 use crate::ram::Ram;
-use crate::soc::devices::Parts;
+use crate::soc::devices::{Parts, Supplies};
 use crate::soc::{Override, Soc};
 use crate::storage::Disk;
 use marks::{Mark, Stage};
@@ -54,6 +54,8 @@ pub struct Board {
     pub otp: Vec<u32>,
     /// Start of the "random" numbers.
     pub seed: u64,
+    /// Voltages that the supplies of the cores start with.
+    pub supplies: Supplies,
     /// Special behaviours that are on.
     pub behaviours: Behaviours,
     /// Faults on registers.
@@ -78,6 +80,7 @@ impl Default for Board {
             emmc: None,
             otp: default_otp(),
             seed: 0,
+            supplies: Supplies::default(),
             behaviours: Behaviours::default(),
             overrides: Vec::new(),
             pokes: Vec::new(),
@@ -143,7 +146,7 @@ impl Machine {
     ///
     /// [`bootrom::Error`] when there is nothing to boot.
     pub fn power_on(board: Board) -> Result<Self, bootrom::Error> {
-        let Board { dram, mut spi, mut sd, mut emmc, otp, seed, .. } = board;
+        let Board { dram, mut spi, mut sd, mut emmc, otp, seed, supplies, .. } = board;
         let mut banks = tags::banks(dram);
         banks.extend(SRAM);
         let mut ram = Ram::new(&banks, board.memory_limit_bytes);
@@ -160,7 +163,7 @@ impl Machine {
         for (address, bytes) in &board.pokes {
             ram.write_bytes(*address, bytes).map_err(no_room(boot.source))?;
         }
-        let mut soc = Soc::new(Parts { dram, sd, emmc, otp, seed });
+        let mut soc = Soc::new(Parts { dram, sd, emmc, otp, seed, supplies });
         soc.behaviours = board.behaviours;
         soc.overrides = board.overrides;
         soc.strict = board.strict;

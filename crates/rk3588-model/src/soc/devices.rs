@@ -42,6 +42,26 @@ pub struct Parts {
     pub otp: Vec<u32>,
     /// Start of the sequence of "random" numbers.
     pub seed: u64,
+    /// Voltages that the supplies of the cores start with.
+    pub supplies: Supplies,
+}
+
+/// What the supplies of the cores give before any software sets them, in microvolts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Supplies {
+    /// `vdd_cpu_lit_s0`, RK806 DC-DC 2.
+    pub little: u32,
+    /// `vdd_cpu_big0_s0`, RK8602 on I2C0.
+    pub big0: u32,
+    /// `vdd_cpu_big1_s0`, RK8603 on I2C0.
+    pub big1: u32,
+}
+
+impl Default for Supplies {
+    /// 0.75 V each: within every range that the device tree allows; not read from a board.
+    fn default() -> Self {
+        Self { little: 750_000, big0: 750_000, big1: 750_000 }
+    }
 }
 
 /// Interrupts (SPI numbers) after `rk3588-base.dtsi`.
@@ -51,6 +71,7 @@ mod irq {
     pub const EMMC: u32 = 205;
     pub const UART0: u32 = 331;
     pub const I2C0: u32 = 317;
+    pub const TIMER0: u32 = 289;
     pub const SPI0: u32 = 326;
 }
 
@@ -68,7 +89,8 @@ pub struct Devices {
     /// Clock units.
     pub cru: Cru,
     pmu: Pmu,
-    timers: [TimerBlock; 4],
+    /// Timer blocks: secure 0 and 1, non-secure 0 and 1.
+    pub timers: [TimerBlock; 4],
     /// The SD slot.
     pub sd: DwMmc,
     sdio: DwMmc,
@@ -85,20 +107,22 @@ pub struct Devices {
 impl Devices {
     /// A board with these parts.
     pub fn new(parts: Parts) -> Self {
-        let Parts { dram, sd, emmc, otp, seed } = parts;
+        let Parts { dram, sd, emmc, otp, seed, supplies } = parts;
         // Card detect of the slot is GPIO0_A4, low with a card (`cd-gpios` of the board's device tree).
         let pins0 = if sd.is_some() { !(1 << 4) } else { u32::MAX };
         Self {
             uarts: std::array::from_fn(|n| Uart::new(irq::UART0 + n as u32)),
             gpios: std::array::from_fn(|n| Gpio::new(if n == 0 { pins0 } else { u32::MAX })),
-            i2c: std::array::from_fn(|n| I2c::new(irq::I2C0 + n as u32, chips(n))),
+            i2c: std::array::from_fn(|n| I2c::new(irq::I2C0 + n as u32, chips(n, supplies))),
             // The PMIC is on SPI2.
-            spi: std::array::from_fn(|n| Spi::new(irq::SPI0 + n as u32, (n == 2).then(Rk806::new))),
+            spi: std::array::from_fn(|n| {
+                Spi::new(irq::SPI0 + n as u32, (n == 2).then(|| Rk806::new(supplies.little)))
+            }),
             pmu1_grf: Pmu1Grf::new(dram.geometry()),
             dsu_sgrf: DsuSgrf::new(),
             cru: Cru::default(),
             pmu: Pmu::default(),
-            timers: Default::default(),
+            timers: [None, None, Some(irq::TIMER0), None].map(TimerBlock::new),
             sd: DwMmc::new(irq::SDMMC, sd.map(|disk| Box::new(SdCard::new(disk)) as Box<dyn Card>)),
             sdio: DwMmc::new(irq::SDIO, None),
             emmc: Sdhci::new(irq::EMMC, emmc.map(|disk| Box::new(Emmc::new(disk)) as Box<dyn Card>)),
@@ -149,10 +173,10 @@ impl Devices {
 
 /// Chips of I2C bus `bus` (`rk3588s-nanopi-m6` device tree): regulators of the big cores on bus 0, of the NPU
 /// on bus 2, the clock on bus 6.
-fn chips(bus: usize) -> Vec<Box<dyn Chip>> {
+fn chips(bus: usize, supplies: Supplies) -> Vec<Box<dyn Chip>> {
     match bus {
-        0 => vec![Box::new(Rk860x::new(0x42)), Box::new(Rk860x::new(0x43))],
-        2 => vec![Box::new(Rk860x::new(0x42))],
+        0 => vec![Box::new(Rk860x::new(0x42, supplies.big0)), Box::new(Rk860x::new(0x43, supplies.big1))],
+        2 => vec![Box::new(Rk860x::new(0x42, 750_000))],
         6 => vec![Box::new(Hym8563::new())],
         _ => Vec::new(),
     }

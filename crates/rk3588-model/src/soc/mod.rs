@@ -319,13 +319,20 @@ impl Mmio for Soc {
         self.devices.gic.write_icc(register, value, access.el)
     }
 
-    fn lines(&mut self, _ram: &mut Ram, _ticks: u64, timers: TimerLines) -> Lines {
+    fn lines(&mut self, _ram: &mut Ram, ticks: u64, timers: TimerLines) -> Lines {
+        for timer in &mut self.devices.timers {
+            timer.update(ticks, &mut self.lines);
+        }
         if self.lines.take_changed() {
             for word in 0..14 {
                 self.devices.gic.state.set_shared_levels(word, self.lines.word(word));
             }
         }
         self.devices.gic.lines(timers)
+    }
+
+    fn next_event(&self) -> Option<u64> {
+        self.devices.timers.iter().filter_map(|timer| timer.next_event()).min()
     }
 
     fn level_changed(&mut self, ram: &mut Ram, change: LevelChange, x0: u64) {

@@ -9,6 +9,7 @@ pub(super) struct Bench {
     pub soc: Soc,
     pub ram: Ram,
     stopped: bool,
+    ticks: u64,
 }
 
 impl Bench {
@@ -17,12 +18,13 @@ impl Bench {
             soc: Soc::new(parts),
             ram: Ram::new(&[0..0x100_0000, 0xff00_0000..0xff20_0000], 1 << 24),
             stopped: false,
+            ticks: 24_000,
         }
     }
 
     fn access<R>(&mut self, act: impl FnOnce(&mut Soc, &mut Access<'_>) -> R) -> R {
         let mut access =
-            Access { ram: &mut self.ram, pc: 0x1000, el: 3, ticks: 24_000, instructions: 0, stop: false };
+            Access { ram: &mut self.ram, pc: 0x1000, el: 3, ticks: self.ticks, instructions: 0, stop: false };
         let result = act(&mut self.soc, &mut access);
         self.stopped |= access.stop;
         result
@@ -406,4 +408,25 @@ fn the_sum_of_errors_shows_without_being_enabled() {
     bench.write(EMMC + 0x34, 0x00ff_0003);
     bench.write_as(EMMC + 0x0e, Width::Half, 0x081a);
     assert_eq!(bench.read(EMMC + 0x30), 0x1_8000);
+}
+
+#[test]
+fn a_timer_wakes_the_core_when_it_is_due_and_not_before() {
+    let mut bench = Bench::new(Parts::default());
+    const TIMER0: u64 = 0xfeae_0000;
+    bench.write(TIMER0, 1000);
+    bench.write(TIMER0 + 4, 0);
+    assert_eq!(bench.soc.next_event(), None);
+    bench.write(TIMER0 + 0x10, 0b111);
+    assert_eq!(bench.soc.next_event(), Some(25_000));
+    bench.soc.lines(&mut bench.ram, 24_999, TimerLines::default());
+    assert_eq!(bench.soc.lines.word(289 / 32) >> (289 % 32) & 1, 0);
+    bench.soc.lines(&mut bench.ram, 25_000, TimerLines::default());
+    assert_eq!((bench.soc.lines.word(289 / 32) >> (289 % 32) & 1, bench.soc.next_event()), (1, None));
+    bench.ticks = 25_100;
+    assert_eq!(bench.read(TIMER0 + 0x18), 1);
+    bench.write(TIMER0 + 0x18, 1);
+    assert_eq!((bench.read(TIMER0 + 0x18), bench.soc.next_event()), (0, Some(26_100)));
+    bench.write(TIMER0 + 0x10, 0);
+    assert_eq!(bench.soc.next_event(), None);
 }

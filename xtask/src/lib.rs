@@ -21,6 +21,7 @@ pub mod qemu;
 pub mod screen;
 pub mod setup;
 pub mod sign;
+pub mod simulate;
 pub mod stages;
 pub mod test;
 pub mod userland;

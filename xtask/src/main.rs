@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use xtask::exit::Exit;
-use xtask::{bump, diagnose, doctor, dt, fetch, image, interrupt, kconfig, qemu, setup, test, why};
+use xtask::{bump, diagnose, doctor, dt, fetch, image, interrupt, kconfig, qemu, setup, simulate, test, why};
 
 /// Builds, checks and rehearses the Talos Linux image for the NanoPi M6.
 #[derive(Parser)]
@@ -23,6 +23,8 @@ enum Verb {
     Image(image::Args),
     /// Boot the image file in QEMU and judge what comes up.
     Qemu(qemu::Args),
+    /// Execute the image on a model of the SoC, from the boot ROM to the kernel.
+    Simulate(simulate::Args),
     /// Say from a console log how far a boot got and why it ended there.
     Diagnose(diagnose::Args),
     /// List what the host lacks.
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
     let result = interrupt::install().and_then(|()| match &verb {
         Verb::Image(args) => image::run(args),
         Verb::Qemu(args) => qemu::run(args),
+        Verb::Simulate(args) => simulate::run(args),
         Verb::Diagnose(args) => diagnose::run(args),
         Verb::Doctor(args) => doctor::run(args),
         Verb::Setup(args) => setup::run(args),

@@ -109,9 +109,11 @@ impl State {
     }
 
     /// A stage that does not come after the one before is the first of another boot: what was seen of the boot
-    /// before does not explain this one.
+    /// before does not explain this one. GRUB shows itself twice, by its greeting and by its menu, and no boot
+    /// begins with it.
     fn enter(&mut self, stage: Stage) {
-        if self.reached.is_none_or(|reached| stage <= reached) {
+        let again = |reached| stage < reached || stage == reached && stage != Stage::Grub;
+        if self.reached.is_none_or(again) {
             self.boots += 1;
             self.hits.clear();
         }

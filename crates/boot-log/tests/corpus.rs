@@ -111,3 +111,16 @@ fn rules_that_could_not_be_right_are_refused() {
         assert!(error.contains(what), "{error}");
     }
 }
+
+#[test]
+fn grub_may_greet_and_show_its_menu_in_one_boot_or_only_the_menu() {
+    let rules = Rules::builtin();
+    let menu = "\x1b[2J\x1b[1;1H\x1b[2;25HGNU GRUB  version 2.12\r\n";
+    let boot = |grub: &str| format!("U-Boot SPL 2025.01 (x)\r\nU-Boot 2025.01 (x)\r\n{grub}");
+    for grub in [menu.to_owned(), format!("Welcome to GRUB!\r\n{menu}")] {
+        let diagnosis = diagnose(&rules, boot(&grub).as_bytes());
+        assert_eq!((diagnosis.reached, diagnosis.boots), (Some(Stage::Grub), 1), "{grub:?}");
+    }
+    // SPL twice is two boots.
+    assert_eq!(diagnose(&rules, format!("{}{}", boot(menu), boot("")).as_bytes()).boots, 2);
+}

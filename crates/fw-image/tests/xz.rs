@@ -8,7 +8,7 @@ use std::io::{self, Cursor, Read};
 use std::os::unix::fs::MetadataExt;
 
 use common::{noise, tool};
-use fw_image::xz::{BLOCK_BYTES, Summary, XzError, compress, decompress};
+use fw_image::xz::{BLOCK_BYTES, Summary, XzError, compress, decompress, decompress_bounded};
 use sha2::{Digest, Sha256};
 
 /// Zeros, text, noise, and an end in the middle of a block.
@@ -144,4 +144,16 @@ fn must_fail_02_broken_input_and_full_output() {
     assert!(matches!(compress(&mut Broken, &mut Vec::new(), 2), Err(XzError::Input(_))));
     let mut full = [0; 100];
     assert!(matches!(compress(&mut &sample()[..], &mut &mut full[..], 2), Err(XzError::Output(_))));
+}
+
+#[test]
+fn must_fail_a_file_that_unpacks_to_more_than_allowed() {
+    let raw = vec![7_u8; 3 * BLOCK_BYTES];
+    let mut packed = Vec::new();
+    compress(&mut &raw[..], &mut packed, 1).unwrap();
+    let mut out = tempfile::tempfile().unwrap();
+    assert_eq!(decompress_bounded(&packed[..], &mut out, raw.len() as u64).unwrap(), raw.len() as u64);
+    let error = decompress_bounded(&packed[..], &mut out, raw.len() as u64 - 1).unwrap_err();
+    assert!(matches!(error, XzError::TooLarge(_)), "{error}");
+    assert!(out.metadata().unwrap().len() < raw.len() as u64);
 }

@@ -11,7 +11,7 @@ mod write;
 
 use std::io;
 
-pub use read::decompress;
+pub use read::{decompress, decompress_bounded};
 pub use write::compress;
 
 /// Uncompressed bytes of every block but the last. Also the dictionary size.
@@ -37,6 +37,9 @@ pub enum XzError {
     /// liblzma failed, for instance for want of memory.
     #[error("xz coder: {0}")]
     Coder(#[from] liblzma::stream::Error),
+    /// More raw data than the caller takes.
+    #[error("it unpacks to more than {0} bytes")]
+    TooLarge(u64),
 }
 
 /// Sizes and digests of both sides.

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What the loader's part of an image says about itself: idblock, FIT, what is loaded where.
+//!
+//! Read for names and places only; whether it boots is for the model to say. An image without these parts, or
+//! with damaged ones, is no error here.
+
+use std::ops::Range;
+
+use boot_log::Stage;
+use fw_build::Result;
+use fw_image::fit::Fit;
+
+use super::medium::Medium;
+
+/// Where the boot ROM looks for the idblock, and mainline SPL for the FIT, in sectors of 512 bytes
+/// (`CONFIG_SYS_MMCSD_RAW_MODE_U_BOOT_SECTOR`).
+pub const IDBLOCK_LBA: u64 = 64;
+/// See [`IDBLOCK_LBA`].
+pub const FIT_LBA: u64 = 16384;
+/// Bytes of a sector.
+pub const SECTOR_BYTES: u64 = 512;
+/// Bytes from the FIT's start that are read: the loader's region ends at sector 20480 here, elsewhere at 16 MiB.
+const FIT_BYTES: u64 = 8 << 20;
+
+/// Code that a FIT loads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Load {
+    /// Whose.
+    pub stage: Stage,
+    /// Where.
+    pub range: Range<u64>,
+    /// Place of its bytes on the medium.
+    pub offset_bytes: u64,
+}
+
+/// The code that the FIT of a medium loads; nothing when it has none that can be read.
+///
+/// # Errors
+/// The medium cannot be read.
+pub fn loads(medium: &Medium) -> Result<Vec<Load>> {
+    let start = FIT_LBA * SECTOR_BYTES;
+    let bytes = medium.read(start, FIT_BYTES)?;
+    let Ok(fit) = Fit::parse(&bytes) else { return Ok(Vec::new()) };
+    let load = |image: &fw_image::fit::Image| {
+        let stage = match (image.kind.as_str(), image.os.as_str()) {
+            ("firmware", "arm-trusted-firmware") => Stage::Bl31,
+            ("standalone", _) => Stage::UBoot,
+            _ => return None,
+        };
+        let at = image.load?;
+        let range = at..at.checked_add(image.size_bytes as u64)?;
+        Some(Load { stage, range, offset_bytes: start + image.offset_bytes as u64 })
+    };
+    Ok(fit.images.iter().filter_map(load).collect())
+}

@@ -22,6 +22,7 @@ pub mod guid;
 pub mod idblock;
 pub mod initramfs;
 pub mod kernel;
+pub mod kmod;
 pub mod lba;
 pub mod map;
 pub mod modsig;

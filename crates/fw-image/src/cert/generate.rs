@@ -8,11 +8,9 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use rsa::pkcs8::EncodePublicKey;
-use rsa::rand_core::{OsRng, RngCore};
 use sha2::{Digest, Sha256, Sha512};
 use x509_cert::der::asn1::{BitString, GeneralizedTime, Null, OctetString, UtcTime};
-use x509_cert::der::oid::db::rfc5912::SHA_512_WITH_RSA_ENCRYPTION;
+use x509_cert::der::oid::db::rfc5912::{ECDSA_WITH_SHA_512, SHA_512_WITH_RSA_ENCRYPTION};
 use x509_cert::der::{Any, Decode, Encode};
 use x509_cert::ext::pkix::{
     AuthorityKeyIdentifier, BasicConstraints, KeyUsage, KeyUsages, SubjectKeyIdentifier,
@@ -24,13 +22,15 @@ use x509_cert::spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 use x509_cert::time::Time;
 use x509_cert::{TbsCertificate, Version};
 
-use super::{Certificate, Error, Signer, SigningKey};
+use super::{Algorithm, Certificate, Error, Signer, SigningKey};
 
 /// Length of a key made here.
 pub const GENERATED_BITS: usize = 4096;
-/// Subject and issuer, in RFC 4514's order (the most specific part first).
-const NAME: &str = "CN=module signing key,O=talos-nanopi-m6";
-/// Random bytes of the serial number; RFC 5280 4.1.2.2 allows 20 and wants a positive number.
+/// Common name of a key made here.
+const COMMON_NAME: &str = "module signing key";
+/// Organisation of every certificate made here.
+const ORGANISATION: &str = "talos-nanopi-m6";
+/// Bytes of the serial number; RFC 5280 4.1.2.2 allows 20 and wants a positive number.
 const SERIAL_BYTES: usize = 16;
 /// Bytes of the key identifier (RFC 7093, method 1: the first 160 bits of a SHA-256).
 const KEY_ID_BYTES: usize = 20;
@@ -48,29 +48,55 @@ pub struct Validity {
 
 /// Makes a key of [`GENERATED_BITS`] and its certificate. Takes some seconds.
 pub fn generate(validity: Validity) -> Result<Signer, Error> {
-    self_signed(SigningKey::generate(GENERATED_BITS)?, validity)
+    self_signed(SigningKey::generate(GENERATED_BITS)?, COMMON_NAME, validity)
 }
 
-/// Makes the certificate of an existing key.
-pub(super) fn self_signed(key: SigningKey, validity: Validity) -> Result<Signer, Error> {
+/// Makes the certificate of an existing key. The same key, name and validity give the same certificate.
+///
+/// # Errors
+/// The validity ends before it starts, or a name that X.501 does not allow.
+pub fn self_signed(key: SigningKey, common_name: &str, validity: Validity) -> Result<Signer, Error> {
     if validity.not_after_seconds <= validity.not_before_seconds {
         return Err(Error::Generate("the validity ends before it starts".to_owned()));
     }
-    let der = certificate(&key, validity).map_err(|e| Error::Generate(e.to_string()))?;
+    let der = certificate(&key, common_name, validity).map_err(|e| Error::Generate(e.to_string()))?;
     Signer::new(key, Certificate::from_der(&der)?)
 }
 
-fn certificate(key: &SigningKey, validity: Validity) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
-    let spki_der = key.public_key().to_public_key_der()?;
-    let spki = SubjectPublicKeyInfoOwned::from_der(spki_der.as_bytes())?;
-    let key_id = OctetString::new(&Sha256::digest(spki.subject_public_key.raw_bytes())[..KEY_ID_BYTES])?;
-    let name = Name::from_str(NAME)?;
-    let algorithm =
-        AlgorithmIdentifierOwned { oid: SHA_512_WITH_RSA_ENCRYPTION, parameters: Some(Any::from(Null)) };
-    let mut serial = [0_u8; SERIAL_BYTES];
-    OsRng.fill_bytes(&mut serial);
+/// The algorithm of signatures by this key, and its parameters (RFC 5758 3.2: none for ECDSA; RFC 4055 5: NULL).
+fn algorithm(key: &SigningKey) -> AlgorithmIdentifierOwned {
+    match key.algorithm() {
+        Algorithm::Rsa(_) => {
+            AlgorithmIdentifierOwned { oid: SHA_512_WITH_RSA_ENCRYPTION, parameters: Some(Any::from(Null)) }
+        }
+        Algorithm::EcdsaP384 => AlgorithmIdentifierOwned { oid: ECDSA_WITH_SHA_512, parameters: None },
+    }
+}
+
+/// From the key and the validity: no two certificates of different content share one.
+fn serial(spki: &[u8], validity: Validity) -> [u8; SERIAL_BYTES] {
+    let mut hash = Sha256::new();
+    hash.update(spki);
+    hash.update(validity.not_before_seconds.to_be_bytes());
+    hash.update(validity.not_after_seconds.to_be_bytes());
+    let mut serial = [0; SERIAL_BYTES];
+    serial.copy_from_slice(&hash.finalize()[..SERIAL_BYTES]);
     // The top bit clear and the next one set: positive, and always the same length.
     serial[0] = serial[0] & 0x7f | 0x40;
+    serial
+}
+
+fn certificate(
+    key: &SigningKey,
+    common_name: &str,
+    validity: Validity,
+) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+    let spki_der = key.public_key_der()?;
+    let spki = SubjectPublicKeyInfoOwned::from_der(spki_der.as_bytes())?;
+    let key_id = OctetString::new(&Sha256::digest(spki.subject_public_key.raw_bytes())[..KEY_ID_BYTES])?;
+    let name = Name::from_str(&format!("CN={common_name},O={ORGANISATION}"))?;
+    let algorithm = algorithm(key);
+    let serial = serial(spki_der.as_bytes(), validity);
     let constraints = BasicConstraints { ca: false, path_len_constraint: None };
     let authority =
         AuthorityKeyIdentifier { key_identifier: Some(key_id.clone()), ..AuthorityKeyIdentifier::default() };

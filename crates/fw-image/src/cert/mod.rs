@@ -1,20 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The module signing key and its certificate.
 //!
-//! RSA only, at least 2048 bit, PEM on disk. The kernel looks the certificate up by issuer and serial
-//! number and never compares its validity dates; whether an expired one is refused is the caller's
-//! decision ([`Certificate::not_after_seconds`]). This module must not read or write files, and a private
-//! key must not leave it except through [`SigningKey::to_pkcs8_pem`].
+//! RSA of 2048, 3072 or 4096 bits, or ECDSA over P-384: what the kernel can verify. The kernel looks the
+//! certificate up by issuer and serial number and never compares its validity dates; whether an expired one
+//! is refused is the caller's decision ([`Certificate::term`]). This module must not read or write files, and
+//! a private key must not leave it except through [`SigningKey::to_pkcs8_pem`].
 
 mod generate;
 mod key;
+mod public;
+mod signer;
 
-pub use generate::{GENERATED_BITS, Validity, generate};
-pub use key::{MINIMUM_BITS, SigningKey};
+pub use generate::{GENERATED_BITS, Validity, generate, self_signed};
+pub use key::SigningKey;
+pub use public::{Algorithm, MINIMUM_BITS, RSA_BITS};
+pub use signer::{Signer, Token, ecdsa_der};
 
-use rsa::RsaPublicKey;
+use public::PublicKey;
 use sha2::{Digest, Sha256};
-use x509_cert::der::referenced::OwnedToRef;
+use x509_cert::der::oid::ObjectIdentifier;
 use x509_cert::der::{Decode, DecodePem, Encode};
 
 /// Why a key or a certificate was refused.
@@ -24,11 +28,24 @@ pub enum Error {
     #[error("no PEM block `{0}` in the text")]
     NoPem(&'static str),
     /// A key behind a passphrase.
-    #[error("the private key is encrypted; decrypt it first (`openssl pkey -in KEY -out PLAIN`)")]
+    #[error("the private key is encrypted, and no passphrase was given")]
     Encrypted,
-    /// An EC, Ed25519 or DSA key.
-    #[error("the {0} is not an RSA key; the kernel configuration verifies RSA signatures only")]
-    NotRsa(&'static str),
+    /// Encrypted in the form from before PKCS#8.
+    #[error(
+        "the private key is encrypted in OpenSSL's old form; convert it (`openssl pkcs8 -topk8 -in KEY -out NEW`)"
+    )]
+    OldEncryption,
+    /// The passphrase does not open the key, or its cipher is unknown.
+    #[error("the passphrase does not open the private key: {0}")]
+    Passphrase(String),
+    /// Ed25519, DSA, another curve.
+    #[error("the {0} has neither an RSA nor a P-384 key; the kernel verifies with no other")]
+    Unsupported(&'static str),
+    /// The kernel's certificate parser would skip it.
+    #[error(
+        "the certificate is signed with algorithm {0}, which the kernel does not know; SHA-512 with RSA works"
+    )]
+    CertificateAlgorithm(ObjectIdentifier),
     /// Damaged PEM or DER. The text of a decoder never holds key bytes.
     #[error("the {what} cannot be read: {why}")]
     Malformed {
@@ -45,6 +62,14 @@ pub enum Error {
         /// Length of the modulus.
         bits: usize,
     },
+    /// A length that the kernel's RSA refuses.
+    #[error("the {what} has {bits} bit; the kernel verifies RSA keys of 2048, 3072 and 4096 bit only")]
+    OddLength {
+        /// Key or certificate.
+        what: &'static str,
+        /// Length of the modulus.
+        bits: usize,
+    },
     /// Key and certificate are not of one pair.
     #[error("the private key does not belong to the certificate of `{subject}`")]
     Mismatch {
@@ -54,18 +79,32 @@ pub enum Error {
     /// A key could not be made, or a certificate could not be signed or encoded.
     #[error("cannot make a signing key: {0}")]
     Generate(String),
+    /// The key is there and does not sign.
+    #[error("cannot sign: {0}")]
+    Sign(String),
 }
 
 fn malformed(what: &'static str, why: impl std::fmt::Display) -> Error {
     Error::Malformed { what, why: why.to_string() }
 }
 
-/// An X.509 certificate with an RSA key.
+/// Where a moment lies against a certificate's validity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Term {
+    /// Before its start.
+    NotYet,
+    /// Within.
+    Valid,
+    /// After its end.
+    Expired,
+}
+
+/// An X.509 certificate that the kernel can use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
     der: Vec<u8>,
     parsed: x509_cert::Certificate,
-    public_key: RsaPublicKey,
+    public_key: PublicKey,
 }
 
 impl Certificate {
@@ -79,13 +118,8 @@ impl Certificate {
     /// Reads one DER certificate, as it stands in the kernel's slot.
     pub fn from_der(der: &[u8]) -> Result<Self, Error> {
         let parsed = x509_cert::Certificate::from_der(der).map_err(|e| malformed("certificate", e))?;
-        let spki = &parsed.tbs_certificate.subject_public_key_info;
-        if spki.algorithm.oid != x509_cert::der::oid::db::rfc5912::RSA_ENCRYPTION {
-            return Err(Error::NotRsa("certificate"));
-        }
-        let public_key =
-            RsaPublicKey::try_from(spki.owned_to_ref()).map_err(|e| malformed("certificate", e))?;
-        key::check_length("certificate", &public_key)?;
+        let public_key = PublicKey::of_certificate(&parsed.tbs_certificate.subject_public_key_info)?;
+        public::check_certificate_algorithm(parsed.signature_algorithm.oid)?;
         Ok(Self { der: der.to_vec(), parsed, public_key })
     }
 
@@ -115,10 +149,34 @@ impl Certificate {
         self.parsed.tbs_certificate.serial_number.to_string()
     }
 
-    /// Length of the key.
-    pub fn bits(&self) -> usize {
-        use rsa::traits::PublicKeyParts;
-        self.public_key.n().bits()
+    /// Whether the kernel could take one for the other: it looks for issuer and serial number only.
+    pub fn has_identity_of(&self, other: &Certificate) -> bool {
+        let identity = |c: &Certificate| {
+            let tbs = &c.parsed.tbs_certificate;
+            (tbs.issuer.clone(), tbs.serial_number.clone())
+        };
+        identity(self) == identity(other)
+    }
+
+    /// Whether both are for the same key.
+    pub fn has_key_of(&self, other: &Certificate) -> bool {
+        self.public_key == other.public_key
+    }
+
+    /// What kind of key it has.
+    pub fn algorithm(&self) -> Algorithm {
+        self.public_key.algorithm()
+    }
+
+    /// Where a moment (seconds since 1970) lies against its validity. The kernel does not ask.
+    pub fn term(&self, now_seconds: u64) -> Term {
+        if now_seconds < self.not_before_seconds() {
+            Term::NotYet
+        } else if now_seconds > self.not_after_seconds() {
+            Term::Expired
+        } else {
+            Term::Valid
+        }
     }
 
     /// Start of validity, seconds since 1970.
@@ -131,6 +189,11 @@ impl Certificate {
         self.parsed.tbs_certificate.validity.not_after.to_unix_duration().as_secs()
     }
 
+    /// Start of validity as `2025-01-01T00:00:00Z`, for messages.
+    pub fn not_before(&self) -> String {
+        self.parsed.tbs_certificate.validity.not_before.to_date_time().to_string()
+    }
+
     /// End of validity as `2035-01-01T00:00:00Z`, for messages.
     pub fn not_after(&self) -> String {
         self.parsed.tbs_certificate.validity.not_after.to_date_time().to_string()
@@ -140,40 +203,8 @@ impl Certificate {
         &self.parsed
     }
 
-    pub(crate) fn public_key(&self) -> &RsaPublicKey {
+    pub(crate) fn public_key(&self) -> &PublicKey {
         &self.public_key
-    }
-}
-
-/// A private key with the certificate it belongs to: all that signing needs.
-#[derive(Debug)]
-pub struct Signer {
-    key: SigningKey,
-    certificate: Certificate,
-}
-
-impl Signer {
-    /// Pairs key and certificate; refuses them when they do not belong together.
-    pub fn new(key: SigningKey, certificate: Certificate) -> Result<Self, Error> {
-        if key.public_key() != certificate.public_key {
-            return Err(Error::Mismatch { subject: certificate.subject() });
-        }
-        Ok(Self { key, certificate })
-    }
-
-    /// Reads both PEM texts (`--signing-key`, `--signing-cert`) and pairs them.
-    pub fn from_pem(key: &str, certificate: &str) -> Result<Self, Error> {
-        Self::new(SigningKey::from_pem(key)?, Certificate::from_pem(certificate)?)
-    }
-
-    /// The certificate.
-    pub fn certificate(&self) -> &Certificate {
-        &self.certificate
-    }
-
-    /// The private key.
-    pub fn key(&self) -> &SigningKey {
-        &self.key
     }
 }
 

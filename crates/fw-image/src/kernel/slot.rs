@@ -175,5 +175,7 @@ fn der_length(der: &[u8]) -> Option<usize> {
         .then(|| usize::from(u16::from_be_bytes([header[2], header[3]])) + DER_HEADER_BYTES)
 }
 
+mod search;
+
 #[cfg(test)]
 mod tests;

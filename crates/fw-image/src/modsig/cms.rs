@@ -7,7 +7,6 @@
 use ::cms::cert::IssuerAndSerialNumber;
 use ::cms::content_info::{CmsVersion, ContentInfo};
 use ::cms::signed_data::{EncapsulatedContentInfo, SignedData, SignerIdentifier, SignerInfo, SignerInfos};
-use rsa::Pkcs1v15Sign;
 use sha2::{Digest, Sha512};
 use x509_cert::der::asn1::{Null, OctetString, SetOfVec};
 use x509_cert::der::oid::ObjectIdentifier;
@@ -16,19 +15,18 @@ use x509_cert::der::{Any, Decode, Encode};
 use x509_cert::spki::AlgorithmIdentifierOwned;
 
 use super::Error;
-use crate::cert::{Certificate, Signer};
+use crate::cert::{Algorithm, Certificate, Signer};
 
 /// The message over `content`, DER.
 pub(super) fn sign(content: &[u8], signer: &Signer) -> Result<Vec<u8>, Error> {
-    let signature = signer.key().sign_sha512(&Sha512::digest(content))?;
+    let signature = signer.sign_sha512(&Sha512::digest(content))?;
     encode(signer.certificate(), &signature).map_err(|e| Error::Cms(e.to_string()))
 }
 
 fn encode(certificate: &Certificate, signature: &[u8]) -> x509_cert::der::Result<Vec<u8>> {
-    // RFC 5754 section 2: no parameters with SHA-512; RFC 3370 section 3.2: NULL with rsaEncryption.
+    // RFC 5754 section 2: no parameters with SHA-512.
     let digest_alg = AlgorithmIdentifierOwned { oid: rfc5912::ID_SHA_512, parameters: None };
-    let signature_algorithm =
-        AlgorithmIdentifierOwned { oid: rfc5912::RSA_ENCRYPTION, parameters: Some(Any::from(Null)) };
+    let signature_algorithm = signature_algorithm(certificate);
     let info = SignerInfo {
         // Version 1 goes with issuer and serial number (RFC 5652 section 5.3).
         version: CmsVersion::V1,
@@ -51,6 +49,20 @@ fn encode(certificate: &Certificate, signature: &[u8]) -> x509_cert::der::Result
     ContentInfo { content_type: rfc5911::ID_SIGNED_DATA, content }.to_der()
 }
 
+/// RFC 3370 section 3.2: rsaEncryption with NULL; RFC 5754 section 3.3: ecdsa-with-SHA512 without parameters. The
+/// kernel takes both (`pkcs7_sig_note_pkey_algo` of `crypto/asymmetric_keys/pkcs7_parser.c`) and reads an ECDSA
+/// signature as X9.62, the DER pair; of a SHA-512 digest P-384 uses the first 384 bits.
+fn signature_algorithm(certificate: &Certificate) -> AlgorithmIdentifierOwned {
+    match certificate.algorithm() {
+        Algorithm::Rsa(_) => {
+            AlgorithmIdentifierOwned { oid: rfc5912::RSA_ENCRYPTION, parameters: Some(Any::from(Null)) }
+        }
+        Algorithm::EcdsaP384 => {
+            AlgorithmIdentifierOwned { oid: rfc5912::ECDSA_WITH_SHA_512, parameters: None }
+        }
+    }
+}
+
 /// Checks the form of the message, finds its signer and checks the signature.
 pub(super) fn verify<'c>(
     content: &[u8],
@@ -65,10 +77,11 @@ pub(super) fn verify<'c>(
         certificates.iter().find(|certificate| identity(certificate) == *sid).ok_or_else(|| {
             Error::UnknownSigner { serial: sid.serial_number.to_string(), certificates: certificates.len() }
         })?;
-    certificate
-        .public_key()
-        .verify(Pkcs1v15Sign::new::<rsa::sha2::Sha512>(), &Sha512::digest(content), info.signature.as_bytes())
-        .map_err(|_| Error::Mismatch)?;
+    let algorithm = signature_algorithm(certificate).oid;
+    expect("signature algorithm", info.signature_algorithm.oid, algorithm)?;
+    if !certificate.public_key().verifies_sha512(&Sha512::digest(content), info.signature.as_bytes()) {
+        return Err(Error::Mismatch);
+    }
     // Versions, parameters and unsigned attributes are covered by no signature: all that is left to
     // differ is compared here.
     let ours = encode(certificate, info.signature.as_bytes()).map_err(|e| Error::Cms(e.to_string()))?;
@@ -99,7 +112,6 @@ fn signer_info(message: &[u8]) -> Result<SignerInfo, Error> {
         return refuse("it has signed attributes, which the kernel refuses in modules");
     }
     expect("digest", info.digest_alg.oid, rfc5912::ID_SHA_512)?;
-    expect("signature algorithm", info.signature_algorithm.oid, rfc5912::RSA_ENCRYPTION)?;
     Ok(info)
 }
 

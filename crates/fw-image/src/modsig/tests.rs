@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use super::*;
-use crate::cert::tests::{signer, stranger};
+use crate::cert::tests::{elliptic, key_pem, signer, stranger};
 
 const MODULE: &[u8] = b"\x7fELF, what stands for a module\n\x00\xff";
 
@@ -14,7 +14,7 @@ fn signed() -> Vec<u8> {
 }
 
 fn certificates() -> Vec<Certificate> {
-    vec![stranger().certificate().clone(), signer().certificate().clone()]
+    [stranger(), signer(), elliptic()].map(|s| s.certificate().clone()).into()
 }
 
 #[test]
@@ -25,6 +25,9 @@ fn signs_splits_and_verifies() {
     assert_eq!(split(&file).expect("our own").content, MODULE);
     assert_eq!(verify(&file, &certificates()).expect("our own"), signer().certificate());
     assert_eq!(file, signed());
+    let file = sign(MODULE, elliptic()).expect("a module and a key");
+    assert_eq!(verify(&file, &certificates()).expect("our own"), elliptic().certificate());
+    assert_eq!(file, sign(MODULE, elliptic()).expect("the same bytes each time"));
 }
 
 fn openssl(directory: &Path, arguments: &[&str]) -> Output {
@@ -57,20 +60,20 @@ fn openssl_accepts_the_signature_and_refuses_another_module() {
     let directory = tempfile::tempdir().expect("a temporary folder");
     let write =
         |name: &str, bytes: &[u8]| std::fs::write(directory.path().join(name), bytes).expect("a file");
-    let file = signed();
-    write("sig", split(&file).expect("our own").cms);
-    write("module", MODULE);
-    write("cert", signer().certificate().to_pem().expect("PEM").as_bytes());
     let arguments: Vec<&str> = OPENSSL_VERIFY.into_iter().chain(["/dev/null"]).collect();
+    for signer in [elliptic(), signer()] {
+        let file = sign(MODULE, signer).expect("a module and a key");
+        write("sig", split(&file).expect("our own").cms);
+        write("module", MODULE);
+        write("cert", signer.certificate().to_pem().expect("PEM").as_bytes());
+        let accepted = openssl(directory.path(), &arguments);
+        assert!(accepted.status.success(), "{}", String::from_utf8_lossy(&accepted.stderr));
 
-    let accepted = openssl(directory.path(), &arguments);
-    assert!(accepted.status.success(), "{}", String::from_utf8_lossy(&accepted.stderr));
-
-    let mut changed = MODULE.to_vec();
-    changed[5] ^= 1;
-    write("module", &changed);
-    assert!(!openssl(directory.path(), &arguments).status.success(), "a changed module was accepted");
-
+        let mut changed = MODULE.to_vec();
+        changed[5] ^= 1;
+        write("module", &changed);
+        assert!(!openssl(directory.path(), &arguments).status.success(), "a changed module was accepted");
+    }
     let printed = openssl(directory.path(), &["cms", "-cmsout", "-print", "-inform", "DER", "-in", "sig"]);
     let text = String::from_utf8_lossy(&printed.stdout).into_owned();
     assert!(text.contains("algorithm: sha512") && text.contains("issuerAndSerialNumber"), "{text}");
@@ -83,8 +86,14 @@ fn openssl_accepts_the_signature_and_refuses_another_module() {
 #[test]
 fn openssl_finds_the_certificate_sound() {
     let directory = tempfile::tempdir().expect("a temporary folder");
-    let pem = signer().certificate().to_pem().expect("PEM");
-    std::fs::write(directory.path().join("cert"), pem).expect("a file");
+    let signed_by = |signer: &Signer| {
+        let pem = signer.certificate().to_pem().expect("PEM");
+        std::fs::write(directory.path().join("cert"), pem).expect("a file");
+    };
+    signed_by(elliptic());
+    let checked = openssl(directory.path(), &["verify", "-check_ss_sig", "-CAfile", "cert", "cert"]);
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    signed_by(signer());
     // Self-signed: it is its own anchor. Checks the signature and the extensions.
     let checked = openssl(directory.path(), &["verify", "-check_ss_sig", "-CAfile", "cert", "cert"]);
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
@@ -105,11 +114,12 @@ fn must_fail_01_unsigned_and_signed_twice() {
 
 #[test]
 fn must_fail_02_any_flipped_byte() {
-    let file = signed();
-    for at in 0..file.len() {
-        let mut changed = file.clone();
-        changed[at] ^= 0x01;
-        assert!(verify(&changed, &certificates()).is_err(), "byte {at} of {}", file.len());
+    for file in [signed(), sign(MODULE, elliptic()).expect("a module and a key")] {
+        for at in 0..file.len() {
+            let mut changed = file.clone();
+            changed[at] ^= 0x01;
+            assert!(verify(&changed, &certificates()).is_err(), "byte {at} of {}", file.len());
+        }
     }
 }
 
@@ -151,7 +161,7 @@ fn must_fail_06_message_with_signed_attributes() {
         |name: &str, bytes: &[u8]| std::fs::write(directory.path().join(name), bytes).expect("a file");
     write("module", MODULE);
     write("cert", signer().certificate().to_pem().expect("PEM").as_bytes());
-    write("key", signer().key().to_pkcs8_pem().expect("PEM").as_bytes());
+    write("key", key_pem(signer()).as_bytes());
     let base =
         ["cms", "-sign", "-binary", "-md", "sha512", "-in", "module", "-signer", "cert", "-inkey", "key"];
     let message = |extra: &[&str]| {

@@ -4,7 +4,7 @@
 use super::*;
 
 const BUILT_IN: usize = 300;
-const SLOT_BYTES: usize = 2048;
+pub(super) const SLOT_BYTES: usize = 2048;
 
 const MAP: &str = "\
 ffff800080000000 T _text
@@ -14,18 +14,18 @@ ffff800080000d14 D system_extra_cert_used
 ffff800080000d18 D system_certificate_list_size
 ";
 
-fn certificate(fill: u8, len: usize) -> Vec<u8> {
+pub(super) fn certificate(fill: u8, len: usize) -> Vec<u8> {
     let mut der = vec![fill; len];
     der[..2].copy_from_slice(&DER_SEQUENCE);
     der[2..4].copy_from_slice(&((len - DER_HEADER_BYTES) as u16).to_be_bytes());
     der
 }
 
-fn slot() -> Slot {
+pub(super) fn slot() -> Slot {
     Slot::locate(&Symbols::from_system_map(MAP).expect("a map")).expect("all symbols")
 }
 
-fn image() -> Vec<u8> {
+pub(super) fn image() -> Vec<u8> {
     let mut image = vec![0xee_u8; 1000];
     image.extend(certificate(0xb1, BUILT_IN));
     image.extend(vec![0; SLOT_BYTES]);

@@ -25,4 +25,5 @@ pub mod simulate;
 pub mod stages;
 pub mod test;
 pub mod userland;
+pub mod verify;
 pub mod why;

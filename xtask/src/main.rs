@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use xtask::exit::Exit;
-use xtask::{bump, diagnose, doctor, dt, fetch, image, interrupt, kconfig, qemu, setup, simulate, test, why};
+use xtask::{bump, diagnose, doctor, dt, fetch, image, interrupt, kconfig, qemu, setup, sign, simulate, test, verify, why};
 
 /// Builds, checks and rehearses the Talos Linux image for the NanoPi M6.
 #[derive(Parser)]
@@ -35,6 +35,10 @@ enum Verb {
     Dt(dt::Args),
     /// Fill the store with all sources.
     Fetch(fetch::Args),
+    /// Sign modules again, or modules from elsewhere.
+    Sign(sign::Args),
+    /// Check a finished thing without running it.
+    Verify(verify::Args),
     /// Say what a stage's key is made of and what changed.
     Why(why::Args),
     /// Check and compare kernel configurations without building a kernel.
@@ -56,6 +60,8 @@ fn main() -> ExitCode {
         Verb::Setup(args) => setup::run(args),
         Verb::Dt(args) => dt::run(args),
         Verb::Fetch(args) => fetch::run(args),
+        Verb::Sign(args) => sign::run(args),
+        Verb::Verify(args) => verify::run(args),
         Verb::Why(args) => why::run(args),
         Verb::Kconfig(args) => kconfig::run(args),
         Verb::Bump(args) => bump::run(args),

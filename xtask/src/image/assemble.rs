@@ -300,6 +300,12 @@ impl Assembly<'_> {
             origins.insert(id.clone(), origin_of(used));
         }
         facts.insert("certificate-sha256".to_owned(), self.parts.kernel.certificate_sha256.clone());
+        // Beside the one above: the old one while keys change.
+        let also: Vec<String> =
+            self.parts.kernel.trusted[1..].iter().map(|c| fw_image::hex(&c.sha256())).collect();
+        if !also.is_empty() {
+            facts.insert("also-trusted-sha256".to_owned(), also.join(" "));
+        }
         facts.insert("kernel-arguments".to_owned(), self.cmdline.to_owned());
         facts.insert("bootloader".to_owned(), self.selection.bootloader.name().to_owned());
         facts.insert("userland-key".to_owned(), self.parts.userland.record.key.as_str().to_owned());

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Where the signing key comes from: the user's files, or one that is generated and kept outside of the tree.
+//! Where the signing key comes from: the user's files or token, or one that is generated and kept outside of
+//! the tree. What the kernel does not look at (validity) or would fail on silently (pairs) is refused here.
 
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -11,48 +12,111 @@ use fs_err as fs;
 use fw_build::key::Key;
 use fw_build::run::SOURCE_DATE_EPOCH;
 use fw_build::{Failure, Result};
-use fw_image::cert::{Certificate, Signer, Validity, generate};
+use fw_image::cert::{Certificate, Signer, SigningKey, Term, Validity, generate};
+use zeroize::Zeroizing;
+
+use super::{folder, passphrase};
+use crate::context::Context;
+use crate::userland::bringup::evidence;
 
 /// A generated certificate is valid for a hundred years: the kernel never looks, and `openssl verify` should
 /// not fail on an old image.
 const VALID_SECONDS: u64 = 100 * 365 * 24 * 60 * 60;
 
+/// What a key in a token is written as (RFC 7512).
+const PKCS11: &str = "pkcs11:";
+
 /// How modules are signed.
 #[derive(Debug, Clone, Default, ClapArgs)]
 pub struct KeyArgs {
-    /// Private key (PEM, RSA 2048 bits or more). Without it a key is generated and reused while the kernel
-    /// stays the same.
-    #[arg(long, value_name = "PEM", requires = "signing_cert")]
+    /// Private key: a PEM file (RSA of 2048, 3072 or 4096 bits, or ECDSA P-384; may be encrypted), or
+    /// `pkcs11:token=NAME;object=NAME` for a key in a token. Without it a key is generated and reused while
+    /// the kernel stays the same.
+    #[arg(long, value_name = "KEY", requires = "signing_cert")]
     pub signing_key: Option<PathBuf>,
     /// Certificate that belongs to the key (PEM).
     #[arg(long, value_name = "PEM", requires = "signing_key")]
     pub signing_cert: Option<PathBuf>,
+    /// File whose first line is the key's passphrase or the token's PIN; without it the terminal is asked.
+    #[arg(long, value_name = "FILE", requires = "signing_key")]
+    pub passphrase_file: Option<PathBuf>,
+    /// Further certificate (PEM) whose modules the kernel loads, such as the old one while keys change; may be
+    /// given several times.
+    #[arg(long, value_name = "PEM")]
+    pub trust_cert: Vec<PathBuf>,
     /// Make a new generated key, even if there is one for this kernel.
     #[arg(long, conflicts_with = "signing_key")]
     pub new_key: bool,
 }
 
-/// A certificate, and where its key is.
-pub struct Keys {
-    certificate: Certificate,
-    key_path: PathBuf,
-    cert_path: PathBuf,
+/// Where generated keys are kept, and for which kernel.
+pub(super) struct GeneratedKeys<'a> {
+    /// Store and checkout.
+    pub(super) cx: &'a Context,
+    /// Key of the kernel stage.
+    pub(super) kernel: &'a Key,
+}
+
+/// A key that signs, and the certificates that go into the kernel.
+#[derive(Debug)]
+pub(super) struct Keys {
+    signer: Signer,
+    also_trusted: Vec<Certificate>,
 }
 
 impl KeyArgs {
-    /// The key of these arguments for the kernel with `kernel_key`; generates one where none is given or kept.
+    /// The key of these arguments; generates one where none is given or kept.
     ///
     /// # Errors
-    /// A file cannot be read, is not what it should be, or is open to others.
-    pub fn resolve(&self, kernel_key: &Key) -> Result<Keys> {
-        if let (Some(key), Some(cert)) = (&self.signing_key, &self.signing_cert) {
-            let keys = Keys::of_files(key, cert)?;
-            keys.refuse_expired()?;
-            // A pair that does not belong together is refused even when nothing has to be signed now.
-            keys.signer()?;
-            return Ok(keys);
+    /// A file cannot be read or is not what it should be, a certificate is outside of its validity, or two of
+    /// them cannot stand beside each other.
+    pub(super) fn resolve(&self, generated: &GeneratedKeys<'_>) -> Result<Keys> {
+        let signer = match self.given()? {
+            Some(signer) => signer,
+            None => self.generated(generated)?,
+        };
+        let mut also_trusted: Vec<Certificate> = Vec::new();
+        for path in &self.trust_cert {
+            let certificate = read_certificate(path)?;
+            refuse_outside_term(&certificate, &path.display().to_string(), now_seconds())?;
+            let known = std::iter::once(signer.certificate()).chain(&also_trusted);
+            if let Some(same) = known.into_iter().find(|c| c.has_identity_of(&certificate)) {
+                return Err(Failure::new(format!(
+                    "`{}` cannot be trusted beside the others",
+                    path.display()
+                ))
+                .why(format!("issuer and serial number are those of {}", super::describe(same)))
+                .why("the kernel tells certificates apart by these two only"));
+            }
+            also_trusted.push(certificate);
         }
-        let dir = key_dir()?.join(kernel_key.folder());
+        for certificate in std::iter::once(signer.certificate()).chain(&also_trusted) {
+            if evidence::is_public(certificate)? {
+                return Err(Failure::new(format!("`{}` must be in no kernel", certificate.subject()))
+                    .why("its secret number stands in this program's source, for the self-test"));
+            }
+        }
+        Ok(Keys { signer, also_trusted })
+    }
+
+    /// The user's own key, if one is given.
+    ///
+    /// # Errors
+    /// As [`KeyArgs::resolve`].
+    pub(super) fn given(&self) -> Result<Option<Signer>> {
+        let (Some(key), Some(cert)) = (&self.signing_key, &self.signing_cert) else { return Ok(None) };
+        let certificate = read_certificate(cert)?;
+        refuse_outside_term(&certificate, &cert.display().to_string(), now_seconds())?;
+        let passphrase = self.passphrase_file.as_deref();
+        let signer = match key.to_str().and_then(|k| k.strip_prefix(PKCS11)) {
+            Some(uri) => in_token(uri, passphrase, certificate)?,
+            None => in_file(key, passphrase, certificate)?,
+        };
+        Ok(Some(signer))
+    }
+
+    fn generated(&self, place: &GeneratedKeys<'_>) -> Result<Signer> {
+        let dir = folder::of(place.cx)?.join(place.kernel.folder());
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
         let (key, cert) = (dir.join("key.pem"), dir.join("cert.pem"));
         // Two processes would leave the certificate of one beside the key of the other.
@@ -61,63 +125,93 @@ impl KeyArgs {
         if self.new_key || !key.exists() || !cert.exists() {
             generate_into(&key, &cert)?;
         }
-        Keys::of_files(&key, &cert)
+        in_file(&key, None, read_certificate(&cert)?)
     }
 }
 
 impl Keys {
-    fn of_files(key: &Path, cert: &Path) -> Result<Keys> {
-        let certificate = Certificate::from_pem(&fs::read_to_string(cert)?)
-            .map_err(|e| Failure::new(format!("cannot use the certificate `{}`", cert.display())).why(e))?;
-        Ok(Keys { certificate, key_path: key.to_owned(), cert_path: cert.to_owned() })
+    /// What signs.
+    pub(super) fn signer(&self) -> &Signer {
+        &self.signer
     }
 
-    /// The certificate.
-    pub fn certificate(&self) -> &Certificate {
-        &self.certificate
+    /// The certificate that modules are signed for.
+    pub(super) fn certificate(&self) -> &Certificate {
+        self.signer.certificate()
     }
 
-    /// Reads the private key and checks that it belongs to the certificate.
-    ///
-    /// # Errors
-    /// It does not, or the file cannot be used.
-    pub fn signer(&self) -> Result<Signer> {
-        let mode = fs::metadata(&self.key_path)?.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(Failure::new(format!("the key `{}` is open to others", self.key_path.display()))
-                .why(format!("its mode is {mode:04o}"))
-                .hint(format!("chmod 600 {}", self.key_path.display())));
-        }
-        let key = fs::read_to_string(&self.key_path)?;
-        let wrong = |e: &dyn std::fmt::Display| {
-            Failure::new(format!("cannot sign with `{}`", self.key_path.display())).why(e)
-        };
-        // The certificate as it was read, not as its file is now: its digest is in the key of what is signed.
-        let cert = self.certificate.to_pem().map_err(|e| wrong(&e))?;
-        Signer::from_pem(&key, &cert).map_err(|e| wrong(&e))
+    /// The further certificates.
+    pub(super) fn also_trusted(&self) -> &[Certificate] {
+        &self.also_trusted
     }
 
-    /// The kernel never looks at the validity of a module's certificate, so we do.
-    fn refuse_expired(&self) -> Result<()> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-        if now > self.certificate.not_after_seconds() {
-            return Err(Failure::new(format!("the certificate `{}` has expired", self.cert_path.display()))
-                .why(format!("valid until {}", self.certificate.not_after()))
-                .hint("make a new certificate for the key, or leave both flags out to have one generated"));
-        }
-        Ok(())
+    /// All certificates for the kernel, that of the signer first.
+    pub(super) fn all_certificates(&self) -> impl Iterator<Item = &Certificate> {
+        std::iter::once(self.certificate()).chain(&self.also_trusted)
     }
 }
 
-/// `FW_KEYS`, else `talos-nanopi-m6/keys` in the user's state folder. Never inside the store, which may be shared.
-fn key_dir() -> Result<PathBuf> {
-    let var = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    var("FW_KEYS")
-        .or_else(|| var("XDG_STATE_HOME").map(|d| d.join("talos-nanopi-m6/keys")))
-        .or_else(|| var("HOME").map(|d| d.join(".local/state/talos-nanopi-m6/keys")))
-        .ok_or_else(|| {
-            Failure::new("no folder for the generated key").why("neither `FW_KEYS` nor `HOME` is set")
-        })
+/// The first certificate of a PEM file.
+pub(super) fn read_certificate(path: &Path) -> Result<Certificate> {
+    Certificate::from_pem(&fs::read_to_string(path)?)
+        .map_err(|e| Failure::new(format!("cannot use the certificate `{}`", path.display())).why(e))
+}
+
+/// Now, seconds since 1970.
+pub fn now_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+}
+
+/// The kernel never looks at the validity of a module's certificate, so we do. `name` is for the message.
+///
+/// # Errors
+/// The moment is before its start or after its end.
+pub fn refuse_outside_term(certificate: &Certificate, name: &str, now_seconds: u64) -> Result<()> {
+    let (what, why) = match certificate.term(now_seconds) {
+        Term::Valid => return Ok(()),
+        Term::Expired => ("has expired", format!("valid until {}", certificate.not_after())),
+        Term::NotYet => ("is not valid yet", format!("valid from {}", certificate.not_before())),
+    };
+    Err(Failure::new(format!("the certificate `{name}` {what}"))
+        .why(why)
+        .why("the kernel would not notice: it never looks at these dates")
+        .hint("make a new certificate for the key (docs/signing.md), or look at this machine's clock"))
+}
+
+fn cannot_sign(key: &str, e: impl std::fmt::Display) -> Failure {
+    Failure::new(format!("cannot sign with `{key}`")).why(e)
+}
+
+fn in_file(path: &Path, passphrase_file: Option<&Path>, certificate: Certificate) -> Result<Signer> {
+    let shown = path.display().to_string();
+    let mode = fs::metadata(path)?.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        eprintln!("warning: the key `{shown}` is open to others (mode {mode:04o})\nhint: chmod 600 {shown}");
+    }
+    let text = Zeroizing::new(fs::read_to_string(path)?);
+    let secret = if SigningKey::is_encrypted(&text) {
+        Some(passphrase::read(passphrase_file, &format!("the key `{shown}`"))?)
+    } else {
+        None
+    };
+    let key = SigningKey::from_pem(&text, secret.as_ref().map(|s| s.as_slice()))
+        .map_err(|e| cannot_sign(&shown, e))?;
+    Signer::new(key, certificate).map_err(|e| cannot_sign(&shown, e))
+}
+
+#[cfg(feature = "pkcs11")]
+fn in_token(uri: &str, passphrase_file: Option<&Path>, certificate: Certificate) -> Result<Signer> {
+    let shown = format!("{PKCS11}{uri}");
+    let token = super::pkcs11::open(uri, certificate.algorithm(), || {
+        passphrase::read(passphrase_file, &format!("the token of `{shown}`"))
+    })?;
+    Signer::with_token(Box::new(token), certificate).map_err(|e| cannot_sign(&shown, e))
+}
+
+#[cfg(not(feature = "pkcs11"))]
+fn in_token(uri: &str, _: Option<&Path>, _: Certificate) -> Result<Signer> {
+    Err(cannot_sign(&format!("{PKCS11}{uri}"), "this program was built without support for tokens")
+        .hint("`cargo run -p xtask --features pkcs11 -- sign ...` builds it in"))
 }
 
 fn generate_into(key: &Path, cert: &Path) -> Result<()> {
@@ -128,13 +222,17 @@ fn generate_into(key: &Path, cert: &Path) -> Result<()> {
         not_after_seconds: SOURCE_DATE_EPOCH + VALID_SECONDS,
     };
     let signer = generate(validity).map_err(|e| wrong(&e))?;
+    let pem = match signer.key() {
+        Some(key) => key.to_pkcs8_pem().map_err(|e| wrong(&e))?,
+        None => return Err(wrong(&"it is not at hand")),
+    };
     // The old key goes first and the new one comes last: wherever this ends, a key that is there belongs to
     // the certificate beside it, and a certificate alone is replaced.
     if key.exists() {
         fs::remove_file(key)?;
     }
     private_file(cert, signer.certificate().to_pem().map_err(|e| wrong(&e))?.as_bytes())?;
-    private_file(key, signer.key().to_pkcs8_pem().map_err(|e| wrong(&e))?.as_bytes())
+    private_file(key, pem.as_bytes())
 }
 
 /// Writes a file that only its owner can read, complete or not at all.
@@ -147,3 +245,7 @@ fn private_file(path: &Path, content: &[u8]) -> Result<()> {
     fs::rename(&temp, path)?;
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "keys_tests.rs"]
+mod tests;

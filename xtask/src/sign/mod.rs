@@ -1,178 +1,131 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! The signing step: modules signed, the certificate put into the finished kernel, the EFI wrap made again.
+//! Signing: the step of `cargo xtask image`, and `cargo xtask sign` for what is outside of it.
 //!
-//! It works on the kernel stage's unsigned result; nothing is recompiled. The private key is used here and goes
-//! nowhere else: not into the store, a key, a log or an image.
+//! The private key is used here and goes nowhere else: not into the store, a key, a log or an image.
 
+mod folder;
+mod kernel;
 mod keys;
+mod module;
+mod passphrase;
+#[cfg(feature = "pkcs11")]
+mod pkcs11;
 
 use std::path::{Path, PathBuf};
 
+use clap::{Args as ClapArgs, Subcommand};
 use fs_err as fs;
-use fw_build::key::{KeyInputs, files_below};
-use fw_build::run::Cmd;
-use fw_build::status::{Phase, Status};
-use fw_build::store::{Built, Entry};
-use fw_build::toolchain::Toolchain;
-use fw_build::{Context as _, Failure, Result};
-use fw_image::cert::{Certificate, Signer};
-use fw_image::kernel::slot::Slot;
-use fw_image::kernel::symbols::Symbols;
-use fw_image::kernel::zboot;
-use fw_image::modsig;
-use rayon::prelude::*;
+use fw_build::key::files_below;
+use fw_build::{Failure, Result};
+use fw_image::cert::Certificate;
 
-pub use keys::KeyArgs;
+pub use kernel::{SignedKernel, modules_of, signed_kernel};
+pub use keys::{KeyArgs, now_seconds, refuse_outside_term};
 
 use crate::context::Context;
+use crate::exit::Exit;
+use crate::image::{self, Selection};
 use crate::screen::Screen;
-use crate::stages::Results;
+use crate::stages;
 
-/// Raise it when this step's code changes what it makes.
-const RECIPE_VERSION: u32 = 1;
+/// Signs a kernel's modules again, or a module from elsewhere.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  cargo xtask sign module zfs.ko --signing-key key.pem --signing-cert cert.pem --for out/IMAGE.raw.xz
+  cargo xtask sign kernel --signing-key new.pem --signing-cert new-cert.pem --trust-cert old-cert.pem --out signed/
+  cargo xtask sign kernel --signing-key 'pkcs11:token=signing;object=modules' --signing-cert cert.pem
 
-/// A kernel with its certificate, and the modules that it will load.
-#[derive(Debug)]
-pub struct SignedKernel {
-    /// The result in the store: `vmlinuz`, `image`, `modules`, `certificate`.
-    pub entry: Entry,
-    /// `uname -r` of the kernel.
-    pub release: String,
-    /// Signed modules.
-    pub module_count: usize,
-    /// SHA-256 of the certificate's DER form, in hex.
-    pub certificate_sha256: String,
+docs/signing.md tells how to make a key, to change it, and to sign for a published image.")]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
 }
 
-/// Signs, or finds the signed result of the same kernel and certificate in the store.
+#[derive(Debug, Subcommand)]
+enum What {
+    /// This checkout's kernel and all its modules: nothing is compiled again.
+    Kernel(KernelArgs),
+    /// Module files that were built elsewhere for a kernel of ours.
+    Module(module::Args),
+}
+
+/// `cargo xtask sign kernel`.
+#[derive(Debug, ClapArgs)]
+struct KernelArgs {
+    /// How modules are signed.
+    #[command(flatten)]
+    signing: KeyArgs,
+    /// Kernel pin of `vendor-manifests/linux.toml`.
+    #[arg(long, value_name = "PIN")]
+    kernel: Option<String>,
+    /// Folder for kernel, modules and certificate; it must not exist. Without it they stay in the store.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+/// Runs the verb.
 ///
 /// # Errors
-/// The key cannot be used, or a module or the kernel is not what it should be.
-pub fn signed_kernel(
-    cx: &Context,
-    stages: &Results,
-    args: &KeyArgs,
-    screen: &Screen,
-) -> Result<SignedKernel> {
-    let kernel = stages.get("linux-collabora")?;
-    let keys = args.resolve(&kernel.record.key)?;
-    let certificate_sha256 = fw_image::hex(&keys.certificate().sha256());
-    let mut inputs = KeyInputs::default();
-    inputs.add("recipe", format!("signed-kernel {RECIPE_VERSION}"))?;
-    inputs.add("stage:linux-collabora", kernel.record.key.as_str())?;
-    inputs.add("certificate", certificate_sha256.as_str())?;
-    // The same linker and objcopy as the kernel's; their versions are part of its key.
-    inputs.add("zstd", zstd::zstd_safe::version_string())?;
-    let outputs = ["vmlinuz", "image", "modules", "certificate"];
-    let outputs: Vec<(String, PathBuf)> =
-        outputs.iter().map(|role| ((*role).to_owned(), PathBuf::from(role))).collect();
-    let status = screen.step("sign");
-    let (entry, origin) = cx
-        .store
-        .ensure(
-            "signed-kernel",
-            &inputs,
-            &outputs,
-            || status.phase(Phase::Waiting, None),
-            |work| {
-                kernel.verify()?;
-                let signer = keys.signer()?;
-                // Only here: looking for the compiler starts it, and a hit must start nothing.
-                let chain = Toolchain::aarch64()?;
-                let step = SignStep { kernel, chain: &chain, signer: &signer, work, status: &status };
-                step.modules()?;
-                step.kernel()?;
-                fs::write(work.join("out/certificate"), signer.certificate().der())?;
-                Ok(Built::default())
-            },
-        )
-        .inspect_err(|_| status.phase(Phase::Failed, None))
-        .context("cannot sign kernel and modules")?;
-    status.phase(origin.into(), None);
-    let release = fs::read_to_string(kernel.path("release")?)?.trim().to_owned();
-    let module_count = modules_of(&entry.path("modules")?)?.len();
-    Ok(SignedKernel { entry, release, module_count, certificate_sha256 })
-}
-
-/// Paths of all modules below a tree, relative to it, sorted.
-///
-/// # Errors
-/// The tree cannot be read.
-pub fn modules_of(tree: &Path) -> Result<Vec<PathBuf>> {
-    let mut paths = files_below(tree)?;
-    paths.retain(|p| p.extension().is_some_and(|e| e == "ko"));
-    Ok(paths)
-}
-
-struct SignStep<'a> {
-    kernel: &'a Entry,
-    chain: &'a Toolchain,
-    signer: &'a Signer,
-    work: &'a Path,
-    status: &'a Status,
-}
-
-impl SignStep<'_> {
-    /// Copies the module tree, every module with its signature.
-    fn modules(&self) -> Result<()> {
-        let from = self.kernel.path("modules")?;
-        let to = self.work.join("out/modules");
-        let files = files_below(&from)?;
-        if modules_of(&from)?.is_empty() {
-            return Err(Failure::new("the kernel stage has no modules"));
-        }
-        self.status.phase(Phase::Building, Some(files.len() as u64 + 1));
-        files.par_iter().try_for_each(|rel| {
-            let target = to.join(rel);
-            fs::create_dir_all(target.parent().unwrap_or(&to))?;
-            if rel.extension().is_some_and(|e| e == "ko") {
-                let module = fs::read(from.join(rel))?;
-                let signed = modsig::sign(&module, self.signer)
-                    .map_err(|e| Failure::new(format!("cannot sign `{}`", rel.display())).why(e))?;
-                fs::write(&target, signed)?;
-            } else {
-                fs::copy(from.join(rel), &target)?;
-            }
-            self.status.step(&format!("sign {}", rel.file_name().unwrap_or_default().to_string_lossy()));
-            Ok(())
-        })
+/// The key cannot be used, the kernel cannot be built, or a file is not what it should be.
+pub fn run(args: &Args) -> Result<Exit> {
+    match &args.what {
+        What::Kernel(args) => sign_kernel(args),
+        What::Module(args) => module::run(args),
     }
+}
 
-    /// Puts the certificate into the raw image and makes the EFI wrap again.
-    fn kernel(&self) -> Result<()> {
-        self.status.step("compress the kernel");
-        let wrong = |what: &str, e: &dyn std::fmt::Display| {
-            Failure::new(format!("cannot use the kernel's {what}")).why(e)
-        };
-        let mut image = fs::read(self.kernel.path("image")?)?;
-        let symbols = Symbols::from_vmlinux(&fs::read(self.kernel.path("vmlinux")?)?)
-            .map_err(|e| wrong("symbols", &e))?;
-        let slot = Slot::locate(&symbols).map_err(|e| wrong("certificate slot", &e))?;
-        let certificate: &Certificate = self.signer.certificate();
-        slot.insert(&mut image, &[certificate.der()]).map_err(|e| wrong("certificate slot", &e))?;
-        fs::write(self.work.join("out/image"), &image)?;
-
-        let plan = zboot::plan(&image, &symbols, zboot::KERNEL_LEVEL).map_err(|e| wrong("image", &e))?;
-        let wrap = self.work.join("zboot");
-        fs::create_dir_all(&wrap)?;
-        fs::write(wrap.join(zboot::PAYLOAD_FILE), &plan.payload)?;
-        for (role, kept) in ["zboot-header", "zboot-libstub", "zboot-lds"].iter().zip(&zboot::KEPT) {
-            fs::copy(self.kernel.path(role)?, wrap.join(kept.file))?;
-        }
-        for step in &plan.steps {
-            let tool = match step.tool {
-                zboot::Tool::Objcopy => "objcopy",
-                zboot::Tool::Ld => "ld",
-            };
-            Cmd::new(self.chain.tool(tool)).args(&step.arguments).cwd(&wrap).output()?;
-        }
-        let efi = fs::read(wrap.join(zboot::OUTPUT_FILE))?;
-        // What was wrapped comes out again: the unpacked kernel, with BSS as zeros behind it.
-        let unpacked = zboot::decompress(&efi).map_err(|e| wrong("EFI wrap", &e))?;
-        if !unpacked.starts_with(&image) {
-            return Err(Failure::new("the EFI wrap holds another kernel than the one that was put in"));
-        }
-        fs::write(self.work.join("out/vmlinuz"), efi)?;
-        Ok(())
+fn sign_kernel(args: &KernelArgs) -> Result<Exit> {
+    if let Some(out) = args.out.as_ref().filter(|out| out.exists()) {
+        return Err(Failure::new(format!("`{}` is there already", out.display()))
+            .hint("give a folder that does not exist, so that nothing of an older signing stays in it"));
     }
+    let cx = Context::load()?;
+    let selection =
+        Selection::of(&image::Args { kernel: args.kernel.clone(), ..image::Args::default() }, &cx.board)?;
+    let screen = Screen::start()?;
+    let results = stages::build(&cx.root, &[kernel::STAGE], screen.dir(), &selection.env())?;
+    let signed = signed_kernel(&cx, &results, &args.signing, &screen)?;
+    drop(screen);
+    let place = match &args.out {
+        Some(out) => copy_out(&signed, out)?,
+        None => signed.entry.dir.clone(),
+    };
+    println!("kernel    {}, {} modules", signed.release, signed.module_count);
+    for (word, certificate) in
+        std::iter::once("signed by").chain(std::iter::repeat("trusts")).zip(&signed.trusted)
+    {
+        println!("{word:9} {}", describe(certificate));
+    }
+    println!("files     {}", place.display());
+    Ok(Exit::Done)
+}
+
+/// One line about a certificate.
+pub fn describe(certificate: &Certificate) -> String {
+    format!(
+        "`{}`, {}, serial {}, valid until {}",
+        certificate.subject(),
+        certificate.algorithm(),
+        certificate.serial(),
+        certificate.not_after()
+    )
+}
+
+/// Copies the result out of the store: it may go when the store is cleaned.
+fn copy_out(signed: &SignedKernel, out: &Path) -> Result<PathBuf> {
+    for role in kernel::OUTPUTS {
+        let from = signed.entry.path(role)?;
+        let files = if from.is_dir() { files_below(&from)? } else { vec![PathBuf::new()] };
+        for rel in files {
+            let (source, target) = (join(&from, &rel), join(&out.join(role), &rel));
+            fs::create_dir_all(target.parent().unwrap_or(out))?;
+            fs::copy(source, target)?;
+        }
+    }
+    Ok(out.to_owned())
+}
+
+/// Joining an empty path would add a slash, which names a folder.
+fn join(base: &Path, rel: &Path) -> PathBuf {
+    if rel.as_os_str().is_empty() { base.to_owned() } else { base.join(rel) }
 }

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! `cargo xtask verify`: says whether a finished thing would be accepted where it is used, without running it.
+
+mod image;
+mod modules;
+mod trusted;
+
+use clap::{Args as ClapArgs, Subcommand};
+use fw_build::Result;
+
+pub use image::ImageFile;
+pub use trusted::Trusted;
+
+use crate::exit::Exit;
+
+/// Checks finished things.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  cargo xtask verify modules out/metal-arm64-nanopi-m6.raw.xz
+  cargo xtask verify modules signed/                     what `cargo xtask sign kernel --out signed/` wrote
+  cargo xtask verify modules extra/ --kernel out/metal-arm64-nanopi-m6.raw.xz")]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Whether the kernel would load each module: signature, certificate, release.
+    Modules(modules::Args),
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// Something would not be accepted, or cannot be read.
+pub fn run(args: &Args) -> Result<Exit> {
+    match &args.what {
+        What::Modules(args) => modules::run(args),
+    }
+}

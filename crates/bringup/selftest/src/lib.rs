@@ -3,10 +3,12 @@
 //!
 //! What it may rely on: the kernel, sysfs and the few files that the composition puts into
 //! `/usr/share/selftest`. It must not need a C library's services, a network or a writable root, and a
-//! check must not change the machine beyond loading modules and raising network links.
+//! check must not change the machine beyond loading modules, raising network links, and those of Talos's
+//! kernel settings that cannot be set back.
 
 pub mod boot;
 pub mod checks;
+pub mod features;
 pub mod machine;
 pub mod mods;
 pub mod report;

@@ -18,6 +18,17 @@ pub trait Ops {
     /// The kernel's answer: `EEXIST` it is loaded, `ENODEV` it has no work here, `EKEYREJECTED` signature.
     fn load_module(&self, file: &Path) -> Result<(), Errno>;
 
+    /// The kernel's messages since the last call, without their prefix; the first call gives none.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    fn kernel_messages(&self) -> Result<Vec<String>, Errno>;
+
+    /// Runs one topic of [`crate::features`] in a process of its own, for at most `limit`.
+    ///
+    /// Whatever goes wrong is in the answer, with the lines before it.
+    fn run_topic(&self, topic: &str, limit: Duration) -> TopicEnd;
+
     /// Unloads a module by name.
     ///
     /// # Errors
@@ -53,6 +64,15 @@ pub trait Ops {
 
     /// Waits.
     fn pause(&self, time: Duration);
+}
+
+/// What a topic's process left behind.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TopicEnd {
+    /// What it printed.
+    pub lines: Vec<String>,
+    /// Why it did not end well, if it did not.
+    pub trouble: Option<String>,
 }
 
 /// How much was read in what time.

@@ -6,13 +6,13 @@ use std::process::ExitCode;
 use bringup_selftest::machine::Machine;
 use bringup_selftest::report::Report;
 use bringup_selftest::role::{self, Role};
-use bringup_selftest::{boot, checks, sys};
+use bringup_selftest::{boot, checks, features, sys};
 
 fn main() -> ExitCode {
     let mut args = std::env::args();
     let program = args.next().unwrap_or_default();
-    let first = args.next();
-    let Some(role) = role::of(&program, first.as_deref()) else {
+    let (first, second) = (args.next(), args.next());
+    let Some(role) = role::of(&program, first.as_deref(), second.as_deref()) else {
         eprintln!(
             "selftest: unknown argument `{}`\nhint: run `selftest` for the report",
             first.unwrap_or_default()
@@ -20,7 +20,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     // Both inits mount over the running system's folders; only the kernel may start them.
-    if role != Role::Report && !rustix::process::getpid().is_init() {
+    if matches!(role, Role::InitramfsInit | Role::RootInit) && !rustix::process::getpid().is_init() {
         eprintln!(
             "selftest: `{program}` is for the kernel to start as process 1\nhint: run `selftest` for the report"
         );
@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         Role::InitramfsInit => boot::initramfs::main(),
         Role::RootInit => boot::pid1::main(),
         Role::Report => report(),
+        Role::Feature(topic) => feature(&topic),
     }
 }
 
@@ -41,4 +42,15 @@ fn report() -> ExitCode {
     let mut report = Report::new(&mut print);
     checks::run(&machine, &mut report);
     if report.finish().fail == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// One topic's lines on standard output; the caller reads them.
+fn feature(topic: &str) -> ExitCode {
+    match features::run(topic, &mut |line| println!("{line}")) {
+        Some(()) => ExitCode::SUCCESS,
+        None => {
+            eprintln!("selftest: unknown topic `{topic}`");
+            ExitCode::from(2)
+        }
+    }
 }

@@ -2,7 +2,7 @@
 //! The report: one line per check, and the sum at the end.
 //!
 //! Format, read by people on a serial line and by the rehearsal: `BRINGUP <name> pass|fail|skip <detail>`,
-//! at last `BRINGUP RESULT pass=N fail=M skip=K`. A name has no spaces; a detail is one line.
+//! at last `BRINGUP RESULT pass=N fail=M skip=K features=P/Q`: P of Q features (they are among the N) passed. A name has no spaces; a detail is one line.
 
 use std::fmt;
 
@@ -36,6 +36,8 @@ pub struct Tally {
     pub fail: usize,
     /// Skipped.
     pub skip: usize,
+    /// Features among them, and those that passed.
+    pub features: (usize, usize),
 }
 
 /// Writes the lines as the checks end, so that a check that never ends is seen by what comes before it.
@@ -60,6 +62,13 @@ impl<'a> Report<'a> {
         (self.print)(&format!("BRINGUP {} {verdict} {}", word(name), one_line(&detail.to_string())));
     }
 
+    /// Adds a check of something that Kubernetes asks of the kernel; they are also counted for themselves.
+    pub fn feature(&mut self, name: &str, verdict: Verdict, detail: impl fmt::Display) {
+        self.tally.features.0 += 1;
+        self.tally.features.1 += usize::from(verdict == Verdict::Pass);
+        self.add(name, verdict, detail);
+    }
+
     /// Adds a passed check.
     pub fn pass(&mut self, name: &str, detail: impl fmt::Display) {
         self.add(name, Verdict::Pass, detail);
@@ -77,8 +86,8 @@ impl<'a> Report<'a> {
 
     /// Prints the sum and returns it.
     pub fn finish(self) -> Tally {
-        let Tally { pass, fail, skip } = self.tally;
-        (self.print)(&format!("BRINGUP RESULT pass={pass} fail={fail} skip={skip}"));
+        let Tally { pass, fail, skip, features: (all, passed) } = self.tally;
+        (self.print)(&format!("BRINGUP RESULT pass={pass} fail={fail} skip={skip} features={passed}/{all}"));
         self.tally
     }
 }
@@ -105,9 +114,10 @@ mod tests {
         report.pass("a", "fine");
         report.fail("b c", "two\nlines\t\u{1b}[31m");
         report.skip("d", "");
-        report.skip("e", "none");
+        report.feature("e", Verdict::Skip, "none");
+        report.feature("f", Verdict::Pass, "");
         let tally = report.finish();
-        assert_eq!(tally, Tally { pass: 1, fail: 1, skip: 2 });
+        assert_eq!(tally, Tally { pass: 2, fail: 1, skip: 2, features: (2, 1) });
         assert_eq!(
             lines,
             [
@@ -115,7 +125,8 @@ mod tests {
                 "BRINGUP b_c fail two lines [31m",
                 "BRINGUP d skip ",
                 "BRINGUP e skip none",
-                "BRINGUP RESULT pass=1 fail=1 skip=2"
+                "BRINGUP f pass ",
+                "BRINGUP RESULT pass=2 fail=1 skip=2 features=1/2"
             ]
         );
     }

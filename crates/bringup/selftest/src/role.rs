@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Which of its three parts the program plays, told from the name it was started by.
+//! Which of its four parts the program plays, told from the name it was started by.
 
 /// The parts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Role {
     /// `/init` of the initramfs: finds the real root and goes there.
     InitramfsInit,
@@ -10,19 +10,22 @@ pub enum Role {
     RootInit,
     /// Any other name: prints the report and ends.
     Report,
+    /// One topic of [`crate::features`], in a process of its own.
+    Feature(String),
 }
 
-/// The role for a program name (`argv[0]`) and the first argument; `None` for an unknown argument.
+/// The role for a program name (`argv[0]`) and its first two arguments; `None` for unknown ones.
 ///
 /// The kernel passes words of its command line on as arguments of init, so an argument only counts when
 /// the name does not already decide.
-pub fn of(program: &str, first: Option<&str>) -> Option<Role> {
+pub fn of(program: &str, first: Option<&str>, second: Option<&str>) -> Option<Role> {
     match program {
         "/init" => return Some(Role::InitramfsInit),
         "/sbin/init" | "/usr/sbin/init" => return Some(Role::RootInit),
         _ => {}
     }
     match first {
+        Some("feature") => second.map(|topic| Role::Feature(topic.to_owned())),
         None | Some("report") => Some(Role::Report),
         Some("init") => Some(Role::InitramfsInit),
         Some("sbin/init") => Some(Role::RootInit),
@@ -36,16 +39,18 @@ mod tests {
 
     #[test]
     fn the_kernel_names_decide_whatever_follows() {
-        assert_eq!(of("/init", Some("single")), Some(Role::InitramfsInit));
-        assert_eq!(of("/sbin/init", Some("init")), Some(Role::RootInit));
+        assert_eq!(of("/init", Some("single"), None), Some(Role::InitramfsInit));
+        assert_eq!(of("/sbin/init", Some("init"), None), Some(Role::RootInit));
     }
 
     #[test]
     fn the_argument_decides_for_other_names() {
-        assert_eq!(of("selftest", None), Some(Role::Report));
-        assert_eq!(of("/usr/sbin/selftest", Some("report")), Some(Role::Report));
-        assert_eq!(of("selftest", Some("init")), Some(Role::InitramfsInit));
-        assert_eq!(of("selftest", Some("sbin/init")), Some(Role::RootInit));
-        assert_eq!(of("selftest", Some("--help")), None);
+        assert_eq!(of("selftest", None, None), Some(Role::Report));
+        assert_eq!(of("/usr/sbin/selftest", Some("report"), None), Some(Role::Report));
+        assert_eq!(of("selftest", Some("init"), None), Some(Role::InitramfsInit));
+        assert_eq!(of("selftest", Some("sbin/init"), None), Some(Role::RootInit));
+        assert_eq!(of("selftest", Some("--help"), None), None);
+        assert_eq!(of("selftest", Some("feature"), Some("nft")), Some(Role::Feature("nft".into())));
+        assert_eq!(of("selftest", Some("feature"), None), None);
     }
 }

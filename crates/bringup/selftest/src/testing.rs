@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 use tempfile::TempDir;
 
-use crate::machine::{Amount, Machine, Ops, RtcTime};
+use crate::machine::{Amount, Machine, Ops, RtcTime, TopicEnd};
 use crate::report::Report;
 
 /// Called with the file name of a module that was loaded.
@@ -28,6 +28,11 @@ pub struct FakeOps {
     pub loaded: RefCell<Vec<String>>,
     /// Modules unloaded.
     pub unloaded: RefCell<Vec<String>>,
+    /// Kernel message that a file's loading leaves.
+    pub messages: RefCell<BTreeMap<String, String>>,
+    pending: RefCell<Vec<String>>,
+    /// What topics leave behind; one that is not listed prints nothing.
+    pub topics: RefCell<BTreeMap<String, TopicEnd>>,
     /// Answer for every device read.
     pub amount: Cell<Option<Result<Amount, Errno>>>,
     /// Answers of the clock, one per read; the last one stays.
@@ -49,6 +54,7 @@ impl Ops for FakeOps {
     fn load_module(&self, file: &Path) -> Result<(), Errno> {
         let name = file.file_name().expect("a file").to_string_lossy().into_owned();
         self.loaded.borrow_mut().push(name.clone());
+        self.pending.borrow_mut().extend(self.messages.borrow().get(&name).cloned());
         self.clock.set(self.clock.get() + self.load_time.get());
         if let Some(errno) = self.module_answers.borrow().get(&name) {
             return Err(*errno);
@@ -57,6 +63,14 @@ impl Ops for FakeOps {
             hook(&name);
         }
         Ok(())
+    }
+
+    fn kernel_messages(&self) -> Result<Vec<String>, Errno> {
+        Ok(self.pending.take())
+    }
+
+    fn run_topic(&self, topic: &str, _limit: Duration) -> TopicEnd {
+        self.topics.borrow().get(topic).cloned().unwrap_or_default()
     }
 
     fn unload_module(&self, name: &str) -> Result<(), Errno> {

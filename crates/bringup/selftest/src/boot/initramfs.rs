@@ -43,7 +43,7 @@ fn switch_root() -> Result<std::convert::Infallible, (String, io::Error)> {
         let text = text.to_owned();
         move |e: rustix::io::Errno| (text, io::Error::from(e))
     };
-    let attached = loopdev::attach(Path::new("/rootfs.sqsh"))
+    let attached = loopdev::attach(Path::new("/rootfs.sqsh"), loopdev::Access::ReadOnly)
         .map_err(step("attaching `/rootfs.sqsh` to a loop device"))?;
     create_dir_all(NEW_ROOT).map_err(|e| (format!("creating `{NEW_ROOT}`"), e))?;
     mount(&attached.path, NEW_ROOT, "squashfs", MountFlags::RDONLY, None)

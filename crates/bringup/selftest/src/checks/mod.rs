@@ -4,6 +4,7 @@
 mod block;
 mod clock;
 mod cpu;
+mod features;
 mod modules;
 mod network;
 mod pcie;
@@ -22,7 +23,7 @@ const SHARE: &str = "/usr/share/selftest";
 /// Runs every check in order.
 ///
 /// Modules come before what they drive. Links are raised early and looked at late, because negotiation
-/// takes seconds that the block reads can use.
+/// takes seconds that the block reads can use. Features come last: they change kernel settings.
 pub fn run(machine: &Machine<'_>, report: &mut Report<'_>) {
     system::identity(machine, report);
     signature::check(machine, report);
@@ -39,5 +40,6 @@ pub fn run(machine: &Machine<'_>, report: &mut Report<'_>) {
     pcie::check(machine, report);
     block::check(machine, report);
     network::check(machine, &links, report);
+    features::check(machine, report);
     system::uptime(machine, report);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Puts a file behind a loop device, read-only.
+//! Puts a file behind a loop device.
 
 use std::path::{Path, PathBuf};
 
@@ -14,8 +14,19 @@ use super::open_existing;
 const GET_FREE: Opcode = 0x4C82;
 /// `LOOP_CONFIGURE` (`linux/loop.h`), Linux 5.8.
 const CONFIGURE: Opcode = 0x4C0A;
-/// `LO_FLAGS_READ_ONLY | LO_FLAGS_AUTOCLEAR`: freed by the last unmount.
-const FLAGS: u32 = 1 | 4;
+/// `LO_FLAGS_READ_ONLY`.
+const READ_ONLY: u32 = 1;
+/// `LO_FLAGS_AUTOCLEAR`: freed by the last unmount.
+const AUTOCLEAR: u32 = 4;
+
+/// What may be done with the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Read.
+    ReadOnly,
+    /// Read and write.
+    ReadWrite,
+}
 
 /// `struct loop_config` with its `struct loop_info64` (`linux/loop.h`).
 #[repr(C)]
@@ -69,8 +80,12 @@ pub struct Attached {
 ///
 /// # Errors
 /// No loop driver (`ENOENT`), or the kernel's answer.
-pub fn attach(file: &Path) -> Result<Attached, Errno> {
-    let backing = open_existing(file, OFlags::RDONLY)?;
+pub fn attach(file: &Path, access: Access) -> Result<Attached, Errno> {
+    let (mode, read_only) = match access {
+        Access::ReadOnly => (OFlags::RDONLY, READ_ONLY),
+        Access::ReadWrite => (OFlags::RDWR, 0),
+    };
+    let backing = open_existing(file, mode)?;
     let control = open_existing(Path::new("/dev/loop-control"), OFlags::RDWR)?;
     #[expect(unsafe_code, reason = "rustix has no typed form of the loop ioctls")]
     // SAFETY: see `GetFree`.
@@ -82,7 +97,7 @@ pub fn attach(file: &Path) -> Result<Attached, Errno> {
         block_size: 0,
         places: [0; 5],
         numbers: [0; 3],
-        flags: FLAGS,
+        flags: AUTOCLEAR | read_only,
         file_name: [0; 64],
         crypt_name: [0; 64],
         encrypt_key: [0; 32],

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The real operations: system calls and ioctls. Nothing here decides what an answer means.
 
+mod kmsg;
 pub mod loopdev;
 mod netif;
 mod rtc;
+mod topic;
 pub mod watchdog;
 
 use std::path::Path;
@@ -14,7 +16,7 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 
-use crate::machine::{Amount, Ops, RtcTime};
+use crate::machine::{Amount, Ops, RtcTime, TopicEnd};
 
 /// Bytes per read of a block device: large enough that the request overhead does not count.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -28,12 +30,13 @@ const RANDOM_RETRY: Duration = Duration::from_millis(20);
 /// The running kernel.
 pub struct Kernel {
     start: Instant,
+    log: kmsg::Log,
 }
 
 impl Kernel {
     /// The kernel this program runs on.
     pub fn new() -> Self {
-        Kernel { start: Instant::now() }
+        Kernel { start: Instant::now(), log: kmsg::Log::default() }
     }
 }
 
@@ -47,6 +50,14 @@ impl Ops for Kernel {
     fn load_module(&self, file: &Path) -> Result<(), Errno> {
         let fd = open_existing(file, OFlags::RDONLY)?;
         rustix::system::finit_module(&fd, c"", 0)
+    }
+
+    fn kernel_messages(&self) -> Result<Vec<String>, Errno> {
+        self.log.news(Path::new("/dev/kmsg"))
+    }
+
+    fn run_topic(&self, topic: &str, limit: Duration) -> TopicEnd {
+        topic::run("/proc/self/exe", &["feature", topic], limit)
     }
 
     fn unload_module(&self, name: &str) -> Result<(), Errno> {

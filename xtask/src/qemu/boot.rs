@@ -122,13 +122,14 @@ fn read_in_background(mut reader: impl Read + Send + 'static) -> Receiver<Vec<u8
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::qemu::expect::Mode;
+    use crate::qemu::expect::{Expectation, Mode};
 
     const GOOD: &str = "echo 'U-Boot 2025.01'; echo 'Welcome to GRUB!'; \
                         echo 'Linux version 6.0-x '; echo 'BRINGUP RESULT pass=0 fail=0 skip=0'";
 
     fn boot(mode: Mode, script: &str, limit: Duration) -> (Result<()>, Duration) {
-        let mut judge = Judge::new(mode, "6.0-x", &[]);
+        let expected = Expectation::default();
+        let mut judge = Judge::new(mode, "6.0-x", &expected);
         let start = Instant::now();
         let result = run(&Cmd::new("sh").args(["-c", script]), Console::Piped, limit, &mut judge);
         (result, start.elapsed())

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What a rehearsal must show: the steps of each mode, and the checks that QEMU's machine must pass. Data.
 
+use bringup_selftest::features::TOPICS;
 use clap::ValueEnum;
+use fw_image::map::Presence;
 
 /// What the self-test does after its report (`selftest=` on the kernel command line).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -14,11 +16,14 @@ pub enum Mode {
     Reboot,
     /// Stops feeding the watchdog, which must reset the machine.
     Watchdog,
+    /// Nothing more: the image's kernel and userland, started without loader, with a second certificate in the
+    /// kernel that has expired.
+    Rotation,
 }
 
 impl Mode {
     /// Every mode, in the order in which they are rehearsed.
-    pub const ALL: [Mode; 4] = [Mode::Report, Mode::Poweroff, Mode::Reboot, Mode::Watchdog];
+    pub const ALL: [Mode; 5] = [Mode::Report, Mode::Poweroff, Mode::Reboot, Mode::Watchdog, Mode::Rotation];
 
     /// As on the kernel command line.
     pub fn name(self) -> &'static str {
@@ -27,12 +32,13 @@ impl Mode {
             Mode::Poweroff => "poweroff",
             Mode::Reboot => "reboot",
             Mode::Watchdog => "watchdog",
+            Mode::Rotation => "rotation",
         }
     }
 
-    /// What is added to the kernel command line; nothing for the report, which is the default.
+    /// What is added to the kernel command line; nothing where the report is all.
     pub fn kernel_argument(self) -> Option<String> {
-        (self != Mode::Report).then(|| format!("selftest={}", self.name()))
+        (!matches!(self, Mode::Report | Mode::Rotation)).then(|| format!("selftest={}", self.name()))
     }
 
     /// What must be seen, in this order.
@@ -44,6 +50,7 @@ impl Mode {
             Mode::Reboot => &[FirstLoader, Grub, Kernel, Result, AskRestart, SecondLoader],
             // No `AskRestart`: the reset must come from the watchdog, not from the kernel.
             Mode::Watchdog => &[FirstLoader, Grub, Kernel, Result, SecondLoader],
+            Mode::Rotation => &[Kernel, Result],
         }
     }
 }
@@ -109,11 +116,61 @@ pub struct MustPass {
     pub why: &'static str,
 }
 
+impl MustPass {
+    /// Whether it is about the check of this name.
+    pub fn matches(&self, name: &str) -> bool {
+        match self.check.strip_suffix('*') {
+            Some(prefix) => name.starts_with(prefix),
+            None => name == self.check,
+        }
+    }
+}
+
 const fn must(check: &'static str, why: &'static str) -> MustPass {
     MustPass { check, why }
 }
 
-/// What the machine of [`super::machine`] has. Not here because it lacks them: thermal zones, cpufreq.
+/// What one boot must come to.
+#[derive(Debug, Clone, Default)]
+pub struct Expectation {
+    /// Checks that must pass.
+    pub must_pass: Vec<MustPass>,
+    /// Checks that may be skipped; any other skip is a failure.
+    pub may_skip: Vec<&'static str>,
+}
+
+impl Expectation {
+    /// For a mode, and a kernel with or without BTF.
+    pub fn of(mode: Mode, btf: Presence) -> Expectation {
+        let mut must_pass = QEMU_MUST_PASS.to_vec();
+        let features = TOPICS.iter().flat_map(|topic| topic.checks);
+        must_pass.extend(
+            features
+                .filter(|check| !QEMU_MAY_SKIP.contains(check) && **check != BTF)
+                .map(|check| must(check, "the kernel must have it whatever the machine")),
+        );
+        must_pass.push(match mode {
+            Mode::Rotation => {
+                must("signature.expired-trusted", "the kernel has its certificate, and never looks at dates")
+            }
+            _ => must("signature.expired-unknown", "no shipped kernel has its certificate"),
+        });
+        let mut may_skip = QEMU_MAY_SKIP.to_vec();
+        match btf {
+            Presence::On => must_pass.push(must(BTF, "the image's map says that the kernel has it")),
+            Presence::Off => may_skip.push(BTF),
+        }
+        Expectation { must_pass, may_skip }
+    }
+}
+
+/// The check for type information.
+const BTF: &str = "bpf.btf";
+
+/// What QEMU's machine lacks: sensors, clocks that scale, and a firmware that stays below the hypervisor level.
+pub const QEMU_MAY_SKIP: [&str; 3] = ["thermal", "cpufreq", "dev.kvm"];
+
+/// What the machine of [`super::machine`] has.
 pub const QEMU_MUST_PASS: &[MustPass] = &[
     must("kernel-release", "the kernel is the one the userland was made for"),
     must("board-model", "QEMU hands over a device tree"),
@@ -121,6 +178,12 @@ pub const QEMU_MUST_PASS: &[MustPass] = &[
     must("signature.good", "a shipped module loads"),
     must("signature.unsigned", "a module without signature is refused"),
     must("signature.flipped", "a module with one byte changed is refused"),
+    must("signature.flipped-signature", "a signature with one byte changed is refused"),
+    must("signature.truncated", "a module without its end is refused"),
+    must("signature.shortened", "a module without its middle is refused"),
+    must("signature.overlong", "a signature longer than its module is refused"),
+    must("signature.foreign-kind", "another kind of signature is refused"),
+    must("signature.stranger", "a module of an unknown key is refused"),
     must("modules", "every module with a matching device loads"),
     must("memory", "2 GiB"),
     must("cpus", "two Cortex-A76"),
@@ -143,8 +206,11 @@ mod tests {
     #[test]
     fn every_mode_reports_first() {
         for mode in Mode::ALL {
-            assert!(mode.steps().starts_with(Mode::Report.steps()), "{}", mode.name());
+            let first =
+                if mode == Mode::Rotation { &Mode::Report.steps()[2..] } else { Mode::Report.steps() };
+            assert!(mode.steps().starts_with(first), "{}", mode.name());
         }
+        assert_eq!(Mode::Rotation.kernel_argument(), None);
         assert_eq!(Mode::Report.steps(), [Step::FirstLoader, Step::Grub, Step::Kernel, Step::Result]);
         assert_eq!(Mode::Report.kernel_argument(), None);
         assert_eq!(Mode::Watchdog.kernel_argument().as_deref(), Some("selftest=watchdog"));
@@ -152,8 +218,24 @@ mod tests {
 
     #[test]
     fn checks_are_listed_once() {
-        for (i, must) in QEMU_MUST_PASS.iter().enumerate() {
-            assert!(QEMU_MUST_PASS[i + 1..].iter().all(|m| m.check != must.check), "{}", must.check);
+        for (mode, btf) in [(Mode::Report, Presence::On), (Mode::Rotation, Presence::Off)] {
+            let Expectation { must_pass, may_skip } = Expectation::of(mode, btf);
+            for (i, must) in must_pass.iter().enumerate() {
+                assert!(must_pass[i + 1..].iter().all(|m| m.check != must.check), "{}", must.check);
+                assert!(!may_skip.contains(&must.check), "{}", must.check);
+            }
         }
+    }
+
+    #[test]
+    fn what_must_pass_follows_mode_and_kernel() {
+        let names = |mode, btf| -> Vec<&str> {
+            Expectation::of(mode, btf).must_pass.iter().map(|m| m.check).collect()
+        };
+        let report = names(Mode::Report, Presence::On);
+        assert!(report.contains(&"bpf.btf") && report.contains(&"nft.filter"));
+        assert!(report.contains(&"signature.expired-unknown"));
+        let rotation = names(Mode::Rotation, Presence::Off);
+        assert!(rotation.contains(&"signature.expired-trusted") && !rotation.contains(&"bpf.btf"));
     }
 }

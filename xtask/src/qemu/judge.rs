@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fw_build::Failure;
 
-use super::expect::{Mode, MustPass, Step};
+use super::expect::{Expectation, Mode, MustPass, Step};
 
 /// How many console lines a failure quotes.
 const QUOTED_LINES: usize = 20;
@@ -46,23 +46,37 @@ pub enum End {
 pub struct Judge<'a> {
     mode: Mode,
     release: &'a str,
-    must_pass: &'a [MustPass],
+    expected: &'a Expectation,
     /// How many of the mode's steps were seen.
     seen: usize,
     checks: BTreeMap<String, (Outcome, String)>,
+    features: Option<String>,
     last_lines: VecDeque<String>,
 }
 
 impl<'a> Judge<'a> {
     /// A judge for one boot of the kernel `release`.
-    pub fn new(mode: Mode, release: &'a str, must_pass: &'a [MustPass]) -> Self {
-        Judge { mode, release, must_pass, seen: 0, checks: BTreeMap::new(), last_lines: VecDeque::new() }
+    pub fn new(mode: Mode, release: &'a str, expected: &'a Expectation) -> Self {
+        Judge {
+            mode,
+            release,
+            expected,
+            seen: 0,
+            checks: BTreeMap::new(),
+            features: None,
+            last_lines: VecDeque::new(),
+        }
     }
 
     /// How many checks passed and were skipped, for the summary.
     pub fn tally(&self) -> (usize, usize) {
         let count = |outcome| self.checks.values().filter(|(o, _)| *o == outcome).count();
         (count(Outcome::Pass), count(Outcome::Skip))
+    }
+
+    /// Features passed and all of them, as the self-test counted them: `38/39`.
+    pub fn features(&self) -> Option<&str> {
+        self.features.as_deref()
     }
 
     /// Takes one line.
@@ -123,7 +137,10 @@ impl<'a> Judge<'a> {
         }
         let wrong = match step {
             Step::Kernel => self.wrong_release(line),
-            Step::Result => self.wrong_result(line),
+            Step::Result => {
+                self.features = after(line, "features=").and_then(|f| f.split(' ').next()).map(str::to_owned);
+                self.wrong_result(line)
+            }
             _ => None,
         };
         match wrong {
@@ -161,11 +178,12 @@ impl<'a> Judge<'a> {
             .filter(|(_, (outcome, _))| *outcome == Outcome::Fail)
             .map(|(name, (_, detail))| format!("{name}: {detail}"))
             .collect();
-        for must in self.must_pass {
+        for must in &self.expected.must_pass {
             if let Some(reason) = self.not_passed(must) {
                 reasons.push(reason);
             }
         }
+        reasons.extend(self.unexpected_skips());
         match field(line, "fail=") {
             Some(0) => {}
             // A failed check whose own line was damaged on the wire.
@@ -182,11 +200,7 @@ impl<'a> Judge<'a> {
 
     /// Why a required check does not count as passed; failed ones are listed already.
     fn not_passed(&self, must: &MustPass) -> Option<String> {
-        let matching = |name: &str| match must.check.strip_suffix('*') {
-            Some(prefix) => name.starts_with(prefix),
-            None => name == must.check,
-        };
-        let found: Vec<_> = self.checks.iter().filter(|(name, _)| matching(name)).collect();
+        let found: Vec<_> = self.checks.iter().filter(|(name, _)| must.matches(name)).collect();
         if found.iter().any(|(_, (outcome, _))| *outcome != Outcome::Skip) {
             return None;
         }
@@ -194,6 +208,16 @@ impl<'a> Judge<'a> {
             Some((name, (_, detail))) => format!("{name}: skipped ({detail}), but QEMU has it: {}", must.why),
             None => format!("{}: not reported, but QEMU has it: {}", must.check, must.why),
         })
+    }
+
+    /// Skips that are neither allowed nor told already.
+    fn unexpected_skips(&self) -> Vec<String> {
+        let told = |name: &str| self.expected.must_pass.iter().any(|m| m.matches(name));
+        let skipped = self.checks.iter().filter(|(_, (outcome, _))| *outcome == Outcome::Skip);
+        skipped
+            .filter(|(name, _)| !self.expected.may_skip.contains(&name.as_str()) && !told(name))
+            .map(|(name, (_, detail))| format!("{name}: skipped ({detail}), and nothing says that it may be"))
+            .collect()
     }
 
     fn failed(&self, failure: Failure) -> Verdict {

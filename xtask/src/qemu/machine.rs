@@ -5,7 +5,7 @@
 //! report as passed: [`super::expect::QEMU_MUST_PASS`].
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The program.
 pub const PROGRAM: &str = "qemu-system-aarch64";
@@ -19,8 +19,24 @@ pub enum Console {
     Terminal,
 }
 
-/// The arguments for one boot of the disk in the qcow2 layer `disk` with `firmware` as the first program.
-pub fn arguments(firmware: &Path, disk: &Path, console: Console) -> Vec<OsString> {
+/// What the machine begins with.
+#[derive(Debug, Clone)]
+pub enum Start {
+    /// Firmware, which finds the loader on the disk.
+    Firmware(PathBuf),
+    /// A kernel that QEMU puts into memory itself.
+    Kernel {
+        /// Raw kernel image.
+        image: PathBuf,
+        /// Initramfs.
+        initramfs: PathBuf,
+        /// Kernel command line.
+        arguments: String,
+    },
+}
+
+/// The arguments for one boot of the disk in the qcow2 layer `disk`.
+pub fn arguments(start: &Start, disk: &Path, console: Console) -> Vec<OsString> {
     let mut args: Vec<OsString> = [
         // No configuration of the host's, no default devices (a default network card wants an option ROM file).
         "-no-user-config",
@@ -76,7 +92,13 @@ pub fn arguments(firmware: &Path, disk: &Path, console: Console) -> Vec<OsString
         Console::Terminal => "mon:stdio",
     };
     args.extend(["-serial".into(), serial.into()]);
-    args.extend(["-bios".into(), firmware.into()]);
+    match start {
+        Start::Firmware(firmware) => args.extend(["-bios".into(), firmware.into()]),
+        Start::Kernel { image, initramfs, arguments } => {
+            args.extend(["-kernel".into(), image.into(), "-initrd".into(), initramfs.into()]);
+            args.extend(["-append".into(), arguments.into()]);
+        }
+    }
     args.extend([
         "-blockdev".into(),
         concat("driver=qcow2,node-name=disk,file.driver=file,file.filename=", disk),
@@ -100,14 +122,19 @@ mod tests {
 
     #[test]
     fn the_disk_is_the_layer_and_commas_are_doubled() {
-        let args = arguments(Path::new("/u-boot.bin"), Path::new("/a,b/x.qcow2"), Console::Piped);
+        let args =
+            arguments(&Start::Firmware("/u-boot.bin".into()), Path::new("/a,b/x.qcow2"), Console::Piped);
         assert!(
             args.iter().any(|a| a.to_string_lossy().ends_with("file.filename=/a,,b/x.qcow2")),
             "{args:?}"
         );
         assert!(args.windows(2).any(|w| w[0] == "-bios" && w[1] == "/u-boot.bin"));
         assert!(args.windows(2).any(|w| w[0] == "-serial" && w[1] == "stdio"));
-        let args = arguments(Path::new("/u"), Path::new("/d"), Console::Terminal);
+        let kernel = Start::Kernel { image: "/k".into(), initramfs: "/i".into(), arguments: "a b".into() };
+        let args = arguments(&kernel, Path::new("/d"), Console::Terminal);
         assert!(args.windows(2).any(|w| w[0] == "-serial" && w[1] == "mon:stdio"));
+        assert!(
+            args.windows(2).any(|w| w[0] == "-append" && w[1] == "a b") && !args.contains(&"-bios".into())
+        );
     }
 }

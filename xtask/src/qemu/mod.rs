@@ -12,6 +12,7 @@ pub mod expect;
 pub mod judge;
 pub mod layer;
 pub mod machine;
+pub mod rotation;
 pub mod work;
 
 use std::collections::BTreeMap;
@@ -27,9 +28,9 @@ use fw_build::status::seconds;
 use fw_build::{Context as _, Failure, Result};
 use fw_image::map::{ImageMap, Userland};
 
-use self::expect::{Mode, QEMU_MUST_PASS};
+use self::expect::{Expectation, Mode};
 use self::judge::Judge;
-use self::machine::Console;
+use self::machine::{Console, Start};
 use self::work::Work;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -42,13 +43,15 @@ const FIRMWARE: (&str, &str) = ("u-boot-qemu", "firmware");
 /// Boots the image in QEMU and checks what came up.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
-  cargo xtask qemu                      the image in out/: report, then power off, restart and watchdog
+  cargo xtask qemu                      the image in out/: report, power off, restart, watchdog, rotation
   cargo xtask qemu --userland bringup   builds that image first
   cargo xtask qemu --mode report        one boot of the image, unmodified to the last byte
   cargo xtask qemu --keep               leaves the machine running, its console on this terminal
 
 Ends with 0 only if U-Boot, GRUB, this build's kernel and `BRINGUP RESULT ... fail=0` were seen in this
-order, and every check of something that QEMU's machine has was passed and not skipped.")]
+order, every check of something that QEMU's machine has was passed, and none was skipped that the machine
+does not lack. Mode rotation starts the image's kernel without loader, with a second, expired certificate in
+its slot: a module of that key must load then, and only then.")]
 pub struct Args {
     /// Build the image with this userland first.
     #[arg(long, value_enum)]
@@ -77,6 +80,8 @@ enum Choice {
     Reboot,
     /// Report, then wait for the watchdog's reset.
     Watchdog,
+    /// The report of the image's kernel with a second certificate in its slot, one that has expired.
+    Rotation,
 }
 
 impl Choice {
@@ -87,6 +92,7 @@ impl Choice {
             Choice::Poweroff => &[Mode::Poweroff],
             Choice::Reboot => &[Mode::Reboot],
             Choice::Watchdog => &[Mode::Watchdog],
+            Choice::Rotation => &[Mode::Rotation],
         }
     }
 }
@@ -153,13 +159,19 @@ fn rehearse(
 ) -> Result<String> {
     let boot = map.region("BOOT").ok_or_else(|| Failure::new("the image's map has no region `BOOT`"))?;
     let layer = layer::make(dir, raw, boot.offset_bytes, boot.length_bytes, mode)?;
-    let mut judge = Judge::new(mode, &map.kernel_release, QEMU_MUST_PASS);
+    let begin = match mode {
+        Mode::Rotation => rotation::start(dir, raw)?,
+        _ => Start::Firmware(firmware.to_owned()),
+    };
+    let expected = Expectation::of(mode, map.btf);
+    let mut judge = Judge::new(mode, &map.kernel_release, &expected);
     let start = Instant::now();
-    let qemu = Cmd::new(machine::PROGRAM).args(machine::arguments(firmware, &layer, console));
+    let qemu = Cmd::new(machine::PROGRAM).args(machine::arguments(&begin, &layer, console));
     boot::run(&qemu, console, Duration::from_secs(args.timeout), &mut judge)?;
     let (passed, skipped) = judge.tally();
+    let features = judge.features().map_or(String::new(), |f| format!(", features {f}"));
     let time = seconds(start.elapsed().as_secs_f64());
-    Ok(format!("{:9} passed in {time} ({passed} checks passed, {skipped} skipped)", mode.name()))
+    Ok(format!("{:9} passed in {time} ({passed} checks passed, {skipped} skipped{features})", mode.name()))
 }
 
 /// The image in `out/` and its map: the compressed one, else the raw one.

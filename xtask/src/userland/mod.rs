@@ -28,7 +28,7 @@ use crate::stages::Results;
 pub const BRINGUP_KERNEL_ARGS: [&str; 1] = ["console=ttyAMA0"];
 
 /// Raise one when the composing code changes what it makes.
-const BRINGUP_RECIPE_VERSION: u32 = 1;
+const BRINGUP_RECIPE_VERSION: u32 = 2;
 const TALOS_RECIPE_VERSION: u32 = 1;
 
 /// Composes the selected userland, or finds it in the store. Its initramfs has the role `initramfs`.
@@ -87,6 +87,7 @@ fn compose_bringup(
     inputs.add("stage:bringup", busybox.record.key.as_str())?;
     inputs.add("stage:signed-kernel", kernel.entry.record.key.as_str())?;
     packers(&mut inputs)?;
+    inputs.add("tool:mke2fs", first_line(&Cmd::new("mke2fs").arg("-V"))?)?;
     cx.store.ensure(
         "userland-bringup",
         &inputs,

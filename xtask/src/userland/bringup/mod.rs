@@ -2,13 +2,15 @@
 //! The `bringup` userland: busybox and the self-test program in Talos's container.
 //!
 //! ```text
-//! busybox, selftest, signed modules, three test modules ─ tar ─ tar2sqfs ─ rootfs.sqsh ─┐
+//! busybox, selftest, signed modules, test modules, ext4 ─ tar ─ tar2sqfs ─ rootfs.sqsh ─┐
 //!                                                        selftest as `init` ─ cpio, zstd ┴─ initramfs.xz
 //! ```
 //!
 //! The same inputs and versions of the tools give the same bytes, on any number of processors. It builds
 //! nothing and signs nothing.
 
+pub mod evidence;
+mod ext4;
 mod rootfs;
 mod testmodule;
 
@@ -70,10 +72,11 @@ fn compose_with(inputs: &Inputs<'_>, out: &Path, jobs: usize) -> Result<Composed
     let parent = out.parent().ok_or_else(|| Failure::new(format!("`{}` has no folder", out.display())))?;
     fs::create_dir_all(parent)?;
     let work = tempfile::Builder::new().prefix(".bringup-").tempdir_in(parent)?;
-    let [tar, image, finished] =
-        ["rootfs.tar", "rootfs.sqsh", "initramfs.xz"].map(|name| work.path().join(name));
+    let [ext4, tar, image, finished] =
+        ["ext4.img", "rootfs.tar", "rootfs.sqsh", "initramfs.xz"].map(|name| work.path().join(name));
     inputs.progress.step("pack the root file system");
-    let tree = rootfs::Tree::plan(inputs, release, &test)?;
+    ext4::make(&ext4)?;
+    let tree = rootfs::Tree::plan(inputs, release, &test, &ext4)?;
     tree.write(&tar)?;
     rootfs::pack(&tar, &image, jobs)?;
     inputs.progress.step("compress the initramfs");

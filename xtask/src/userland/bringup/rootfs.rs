@@ -35,8 +35,14 @@ const FOLDERS: [(&str, u32); 9] = [
 ];
 
 /// The merged layout of Talos's root.
-const LINKS: [(&str, &str); 4] =
-    [("bin", "usr/bin"), ("lib", "usr/lib"), ("sbin", "usr/sbin"), ("usr/sbin/init", "selftest")];
+const LINKS: [(&str, &str); 5] = [
+    ("bin", "usr/bin"),
+    ("lib", "usr/lib"),
+    ("sbin", "usr/sbin"),
+    ("usr/sbin/init", "selftest"),
+    // Where the kernel looks for it (`CONFIG_MODPROBE_PATH`) when a link or a scheduler needs a module.
+    ("usr/sbin/modprobe", "../bin/busybox"),
+];
 
 /// busybox commands that a person at the console looks for; it has more under its own name.
 const APPLETS: &str = "ash awk base64 basename blkdiscard blockdev cat chmod chown chroot clear cmp cp cut date \
@@ -66,7 +72,7 @@ impl Tree {
     ///
     /// # Errors
     /// A module tree with anything but files and folders, or without what the self-test reads.
-    pub fn plan(inputs: &Inputs<'_>, release: &str, test: &TestModule) -> Result<Tree> {
+    pub fn plan(inputs: &Inputs<'_>, release: &str, test: &TestModule, ext4: &Path) -> Result<Tree> {
         let mut tree = Tree { entries: BTreeMap::new() };
         for (path, mode) in FOLDERS {
             tree.entries.insert(path.to_owned(), Entry::Folder { mode });
@@ -88,10 +94,10 @@ impl Tree {
         ] {
             tree.put(path.to_owned(), Entry::Text { mode: 0o644, bytes: text.into_bytes() });
         }
-        for (name, bytes) in [("good", &test.good), ("unsigned", &test.unsigned), ("flipped", &test.flipped)]
-        {
+        for (name, bytes) in &test.copies {
             tree.put(format!("{SHARE}/{name}.ko"), Entry::Text { mode: 0o644, bytes: bytes.clone() });
         }
+        tree.put(format!("{SHARE}/ext4.img"), Entry::File { mode: 0o644, source: ext4.to_owned() });
         tree.add_modules(inputs.module_tree, &format!("usr/lib/modules/{release}"))?;
         for index in ["modules.dep", "modules.alias"] {
             if !tree.entries.contains_key(&format!("usr/lib/modules/{release}/{index}")) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! The module whose altered copies the kernel must refuse: as signed, unsigned, and with one byte changed.
+//! The module whose altered copies the kernel must refuse, each in its own way.
 //!
 //! They lie outside the module tree, so that nothing loads them but the self-test.
 
@@ -7,27 +7,26 @@ use std::path::Path;
 
 use fs_err as fs;
 use fw_build::{Failure, Result};
+use fw_image::cert::Signer;
 use fw_image::modsig;
 
-/// Modules that load on any machine and need no other, best first. Small ones: they are kept four times.
+use super::evidence;
+
+/// Modules that load on any machine and need no other, best first. Small ones: they are kept many times.
 pub const HARMLESS: [&str; 4] = ["dummy.ko", "ifb.ko", "dm-zero.ko", "nbd.ko"];
 
-/// The three files and where they come from.
+/// The copies and where they come from.
 pub struct TestModule {
     /// Relative to the module tree.
     pub path: String,
     /// File name, for the self-test to unload it again.
     pub file_name: String,
-    /// As shipped.
-    pub good: Vec<u8>,
-    /// As the kernel stage gave it.
-    pub unsigned: Vec<u8>,
-    /// As shipped, one byte of the module changed, its signature untouched.
-    pub flipped: Vec<u8>,
+    /// Contents by name: `good` as shipped, the others as the self-test's list says.
+    pub copies: Vec<(&'static str, Vec<u8>)>,
 }
 
 impl TestModule {
-    /// Picks the module and makes the two bad copies.
+    /// Picks the module and makes the bad copies.
     ///
     /// # Errors
     /// None of [`HARMLESS`] is in the tree, it is not signed, or it is not the unsigned one plus a signature.
@@ -50,11 +49,31 @@ impl TestModule {
                 unsigned_tree.display()
             )));
         }
-        let mut flipped = good.clone();
-        // Anywhere in the module: the kernel looks at the signature before the content.
-        flipped[unsigned.len() / 2] ^= 1;
+        let (at, signature_at) = (unsigned.len() / 2, unsigned.len() + signed.cms.len());
+        let changed = |at: usize, bits: u8| {
+            let mut copy = good.clone();
+            copy[at] ^= bits;
+            copy
+        };
+        let by = |signer: Signer| modsig::sign(&unsigned, &signer).map_err(|e| what().why(e));
+        // `struct module_signature` stands behind the message: kind in byte 2, length in bytes 8 to 11, and the
+        // length's first byte says megabytes.
+        let copies = vec![
+            ("good", good.clone()),
+            ("unsigned", unsigned.clone()),
+            // Anywhere in the module: the kernel looks at the signature before the content.
+            ("flipped", changed(at, 1)),
+            // The message ends in the signature's number.
+            ("flipped-signature", changed(signature_at - 1, 1)),
+            ("truncated", good[..good.len() - 1].to_vec()),
+            ("shortened", [&good[..at], &good[at + 16..]].concat()),
+            ("overlong", changed(signature_at + 8, 0x40)),
+            ("foreign-kind", changed(signature_at + 2, 3)),
+            ("stranger", by(evidence::stranger()?)?),
+            ("expired", by(evidence::expired()?)?),
+        ];
         let file_name = path.rsplit('/').next().unwrap_or(path).to_owned();
-        Ok(TestModule { path: path.to_owned(), file_name, good, unsigned, flipped })
+        Ok(TestModule { path: path.to_owned(), file_name, copies })
     }
 }
 
@@ -93,13 +112,31 @@ mod tests {
         put(&signed, "modules.dep", b"kernel/x.ko:\n");
         assert!(why().starts_with("no module to test the signature check with"), "{}", why());
         put(&signed, "modules.dep", b"kernel/dummy.ko:\n");
-        put(&unsigned, "kernel/dummy.ko", b"module");
-        put(&signed, "kernel/dummy.ko", b"module");
+        let module = [b'm'; 64];
+        put(&unsigned, "kernel/dummy.ko", &module);
+        put(&signed, "kernel/dummy.ko", &module);
         assert!(why().starts_with("`kernel/dummy.ko` does not serve"), "{}", why());
-        put(&signed, "kernel/dummy.ko", &modsig::append(b"module", b"cms").expect("signed"));
+        put(&signed, "kernel/dummy.ko", &modsig::append(&module, b"cms").expect("signed"));
         let made = TestModule::make(&signed, &unsigned).expect("fits");
         assert_eq!((made.path.as_str(), made.file_name.as_str()), ("kernel/dummy.ko", "dummy.ko"));
-        put(&unsigned, "kernel/dummy.ko", b"other!");
+        let split = |name: &str| {
+            let (_, copy) = made.copies.iter().find(|(n, _)| *n == name).expect(name);
+            modsig::split(copy).map(|s| (s.content.to_vec(), s.cms.to_vec()))
+        };
+        assert_eq!(split("good").expect("signed"), (module.to_vec(), b"cms".to_vec()));
+        assert!(matches!(split("unsigned"), Err(modsig::Error::NotSigned)));
+        assert!(matches!(split("truncated"), Err(modsig::Error::NotSigned)));
+        assert_eq!(split("shortened").expect("signed").0.len(), module.len() - 16);
+        assert_eq!(split("flipped-signature").expect("signed"), (module.to_vec(), b"cmr".to_vec()));
+        assert_ne!(split("flipped").expect("signed").0, module);
+        assert!(
+            matches!(split("overlong"), Err(modsig::Error::Trailer(t)) if t.contains("signature bytes in"))
+        );
+        assert!(matches!(split("foreign-kind"), Err(modsig::Error::Trailer(t)) if t.contains("type 1")));
+        for name in ["stranger", "expired"] {
+            assert_eq!(split(name).expect("signed").0, module);
+        }
+        put(&unsigned, "kernel/dummy.ko", b"other");
         assert!(why().contains("is not the unsigned module"), "{}", why());
     }
 }

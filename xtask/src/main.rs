@@ -5,7 +5,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use xtask::exit::Exit;
-use xtask::{bump, diagnose, doctor, dt, fetch, image, interrupt, kconfig, qemu, setup, sign, simulate, test, verify, why};
+use xtask::{
+    bump, diagnose, doctor, dt, fetch, image, interrupt, kconfig, qemu, setup, sign, simulate, test, verify,
+    why,
+};
 
 /// Builds, checks and rehearses the Talos Linux image for the NanoPi M6.
 #[derive(Parser)]

@@ -61,7 +61,6 @@ pub fn run(cx: &Context, btf: Btf) -> Result<Exit> {
     let work = tempfile::Builder::new().prefix("prove-warm-").tempdir_in(cx.store.root().join("work"))?;
     crate::interrupt::removes(work.path());
     let root = work.path().join("root");
-    let screen = Screen::start()?;
     fixture(cx, &root, btf, "")?;
     let build = |store: &str, warm: &str| -> Result<Entry> {
         let store = work.path().join(store);
@@ -73,13 +72,14 @@ pub fn run(cx: &Context, btf: Btf) -> Result<Exit> {
             // The sources are in the real store already.
             ("FW_MIRROR".to_owned(), path(&cx.store.root().join("src"))),
         ]);
+        // One per build: they are the same stage, whose record would say that it is done.
+        let screen = Screen::start()?;
         Ok(stages::build(&cx.root, &[STAGE], screen.dir(), &env)?.get(STAGE)?.clone())
     };
     let first = build("warm", "on")?;
     fixture(cx, &root, btf, CHANGED)?;
     let warm = build("warm", "on")?;
     let cold = build("cold", "off")?;
-    drop(screen);
     for (name, entry) in [("first", &first), ("warm", &warm), ("cold", &cold)] {
         let record = &entry.record;
         let cpu = record.cpu_seconds.map_or("unknown".to_owned(), seconds);

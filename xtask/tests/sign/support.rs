@@ -4,6 +4,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use fw_build::run::Cmd;
@@ -88,7 +89,10 @@ pub fn rsa() -> Signer {
 }
 
 fn validity((from, to): (i64, i64)) -> Validity {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+    // Once per process: the same pair made twice must have the same certificate.
+    static NOW: OnceLock<u64> = OnceLock::new();
+    let now =
+        *NOW.get_or_init(|| SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs());
     let at = |days: i64| now.checked_add_signed(days * DAY as i64).expect("a date");
     Validity { not_before_seconds: at(from), not_after_seconds: at(to) }
 }

@@ -88,6 +88,27 @@ fn must_fail_each_mutation() {
 }
 
 #[test]
+fn must_fail_a_value_that_the_bindings_forbid() {
+    let mutation = Mutation {
+        name: "a bus of three lines",
+        file: "rk3588s-nanopi-m6.dtsi",
+        from: "bus-width = <8>;",
+        to: "bus-width = <3>;",
+        says: &[],
+        coverage: false,
+    };
+    let dir = mutated(&mutation);
+    let output = dt(&["check", "--dts", &dir.path().display().to_string()]);
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let line = said
+        .lines()
+        .find(|l| l.starts_with("bindings     nanopi-m6: mmc@fe2e0000"))
+        .unwrap_or_else(|| panic!("{said}"));
+    assert!(line.contains("bus-width"), "{line}");
+}
+
+#[test]
 fn must_fail_a_device_without_a_driver() {
     let mutation = Mutation {
         name: "an RTC that no kernel knows",

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Which devices a built kernel and its modules can drive, read out of what the build leaves.
 //!
-//! Four places, as no single one is complete:
+//! Five places, as no single one is complete:
 //!
 //! | Place | What it knows |
 //! | --- | --- |
 //! | `vmlinux`, tables of `struct of_device_id` | every `compatible` that built-in code matches, also of interrupt controllers, clocks and timers, which are no modules and have no alias |
 //! | `modules.builtin.modinfo` | aliases of built-in drivers with `MODULE_DEVICE_TABLE` (all buses) |
 //! | `modules.alias` | aliases of modules (all buses) |
-//! | `modules.builtin` | names of built-in drivers, for those that are matched by name |
+//! | `modules.builtin` | names of built-in drivers that could be modules, for those that are matched by name |
+//! | initcall symbols of `vmlinux` | names of built-in code that could not (`__initcall__kmod_NAME__…`, `include/linux/init.h`) |
 //!
 //! `struct of_device_id` (`include/linux/mod_devicetable.h`) is 32 bytes of name, 32 of type, 128 of `compatible` and a
 //! pointer, each text padded with zeros. A `compatible` that stands behind 64 zero bytes and is zero up to its 128
@@ -43,7 +44,8 @@ pub enum Error {
 /// How a device is driven.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Driver {
-    /// Built in: the symbol of the match table, or the module's name that the driver would have.
+    /// Built in: the symbols of the match tables, or the module's name that the driver would have. One `compatible` in
+    /// two tables (a chip on two buses) says that one of them fits, not which.
     BuiltIn(String),
     /// A module, by name.
     Module(String),
@@ -120,9 +122,12 @@ impl Drivers {
                 drivers.add_alias(alias, Driver::BuiltIn(module.to_owned()));
             }
         }
-        for (compatible, table) in match_tables(files.vmlinux)? {
-            drivers.by_compatible.insert(compatible, Driver::BuiltIn(table));
+        let linked = Linked::read(files.vmlinux)?;
+        for (compatible, tables) in linked.tables {
+            let tables: Vec<String> = tables.into_iter().collect();
+            drivers.by_compatible.insert(compatible, Driver::BuiltIn(tables.join(", ")));
         }
+        drivers.builtin.extend(linked.initcalls);
         Ok(drivers)
     }
 
@@ -175,34 +180,46 @@ fn module_name(path: &str) -> String {
     file.split(".ko").next().unwrap_or(file).replace('-', "_")
 }
 
-/// Every `compatible` of a match table in the linked kernel, with the table's symbol.
-fn match_tables(vmlinux: &[u8]) -> Result<BTreeMap<String, String>, Error> {
-    let elf = ElfFile64::<Endianness>::parse(vmlinux).map_err(Error::Elf)?;
-    let mut symbols: Vec<(u64, u64, &str)> = elf
-        .symbols()
-        .filter(|s| s.kind() == SymbolKind::Data && s.size() != 0)
-        .filter_map(|s| Some((s.address(), s.address() + s.size(), s.name().ok()?)))
-        .collect();
-    symbols.sort_unstable();
-    let mut found = BTreeMap::new();
-    for section in elf.sections() {
-        if !matches!(
-            section.kind(),
-            SectionKind::ReadOnlyData | SectionKind::Data | SectionKind::ReadOnlyDataWithRel
-        ) {
-            continue;
-        }
-        let data = section.data().map_err(Error::Elf)?;
-        for (offset, compatible) in entries(data) {
-            let address = section.address() + offset as u64;
-            let at = symbols.partition_point(|(start, _, _)| *start <= address);
-            // Data without a symbol of its own is no table of a driver.
-            if let Some((_, _, name)) = symbols[..at].last().filter(|(_, end, _)| address < *end) {
-                found.entry(compatible.to_owned()).or_insert_with(|| (*name).to_owned());
+/// What the linked kernel says.
+struct Linked {
+    /// Every `compatible` of a match table, with the tables' symbols.
+    tables: BTreeMap<String, BTreeSet<String>>,
+    /// Names of code with an initcall.
+    initcalls: BTreeSet<String>,
+}
+
+impl Linked {
+    fn read(vmlinux: &[u8]) -> Result<Linked, Error> {
+        let elf = ElfFile64::<Endianness>::parse(vmlinux).map_err(Error::Elf)?;
+        let mut linked = Linked { tables: BTreeMap::new(), initcalls: BTreeSet::new() };
+        let mut symbols: Vec<(u64, u64, &str)> = Vec::new();
+        for symbol in elf.symbols() {
+            let Ok(name) = symbol.name() else { continue };
+            if let Some(kmod) = initcall(name) {
+                linked.initcalls.insert(kmod.to_owned());
+            } else if symbol.kind() == SymbolKind::Data && symbol.size() != 0 {
+                symbols.push((symbol.address(), symbol.address() + symbol.size(), name));
             }
         }
+        symbols.sort_unstable();
+        let data_kinds = [SectionKind::ReadOnlyData, SectionKind::Data, SectionKind::ReadOnlyDataWithRel];
+        for section in elf.sections().filter(|s| data_kinds.contains(&s.kind())) {
+            for (offset, compatible) in entries(section.data().map_err(Error::Elf)?) {
+                let address = section.address() + offset as u64;
+                let at = symbols.partition_point(|(start, _, _)| *start <= address);
+                // Data without a symbol of its own is no table of a driver.
+                if let Some((_, _, name)) = symbols[..at].last().filter(|(_, end, _)| address < *end) {
+                    linked.tables.entry(compatible.to_owned()).or_default().insert((*name).to_owned());
+                }
+            }
+        }
+        if linked.tables.is_empty() { Err(Error::NoTables) } else { Ok(linked) }
     }
-    if found.is_empty() { Err(Error::NoTables) } else { Ok(found) }
+}
+
+/// `__initcall__kmod_cpufreq_dt_platdev__599_245_cpufreq_dt_platdev_init1` is of `cpufreq_dt_platdev`.
+fn initcall(symbol: &str) -> Option<&str> {
+    symbol.strip_prefix("__initcall__kmod_")?.split("__").next()
 }
 
 /// Offsets of the structures in a section, with their `compatible`.
@@ -279,6 +296,13 @@ mod tests {
         assert_eq!(drivers.named("cpufreq-dt"), Some(Driver::BuiltIn("cpufreq_dt".to_owned())));
         assert_eq!(drivers.named("foo_bar"), Some(Driver::Module("foo_bar".to_owned())));
         assert_eq!(drivers.named("nothing"), None);
+    }
+
+    #[test]
+    fn names_of_initcalls() {
+        let symbol = "__initcall__kmod_cpufreq_dt_platdev__599_245_cpufreq_dt_platdev_init1";
+        assert_eq!(initcall(symbol), Some("cpufreq_dt_platdev"));
+        assert_eq!(initcall("cpufreq_dt_platdev_init"), None);
     }
 
     #[test]

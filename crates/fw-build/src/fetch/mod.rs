@@ -113,7 +113,7 @@ impl Fetcher {
         }
         for origin in &pin.origins {
             if let Location::Pypi { file } = &origin.location
-                && self.from_index(pin, origin, file, tried, progress)?
+                && self.get_wheel(pin, origin, file, tried, progress)?
             {
                 return Ok(Some(self.fetched(pin, origin)));
             }
@@ -223,7 +223,7 @@ impl Fetcher {
                     let bases = self.config.debian_bases.iter();
                     plan.extend(bases.map(|base| (origin, format!("{}/{pool}", base.trim_end_matches('/')))));
                 }
-                // It has no address of its own: see `from_index`.
+                // It has no address of its own: see `get_wheel`.
                 Location::Pypi { .. } => {}
             }
         }
@@ -236,7 +236,7 @@ impl Fetcher {
     }
 
     /// Gets a wheel through Python's client and puts it into the store if it is the expected one.
-    fn from_index(
+    fn get_wheel(
         &self,
         pin: &Pin,
         origin: &Origin,

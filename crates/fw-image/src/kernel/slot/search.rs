@@ -7,8 +7,14 @@
 use super::{Error, Slot, der_length};
 use crate::bytes::{le32, le64};
 
-/// `.align 8` before the size of the list.
+/// The least alignment of the list's size, a 64-bit number.
 const LIST_SIZE_ALIGN_BYTES: usize = 8;
+/// The assembler's `.align 8` before it means 2^8 bytes on arm64, 8 on others.
+const LIST_SIZE_REACH_BYTES: usize = 1 << 8;
+/// And its `.align 4` before the counter 2^4 bytes, or 4.
+const USED_REACH_BYTES: usize = 1 << 4;
+/// The least alignment of the counter.
+const USED_ALIGN_BYTES: usize = 4;
 /// A list longer than this is none: distributions' lists have some ten kilobytes.
 const MAX_LIST_BYTES: usize = 1 << 16;
 
@@ -43,15 +49,14 @@ fn candidate(
     list_size: usize,
     slot_bytes: usize,
 ) -> Option<Slot> {
-    // The counter is aligned to 4: right before the size, or one word earlier.
-    let used_offset_bytes = [4, 8].into_iter().filter_map(|back| list_size_offset_bytes.checked_sub(back));
+    let back = (USED_ALIGN_BYTES..=LIST_SIZE_REACH_BYTES).step_by(USED_ALIGN_BYTES);
+    let used_offset_bytes = back.filter_map(|back| list_size_offset_bytes.checked_sub(back));
     for used_offset_bytes in used_offset_bytes {
         let Some(used) = le32(image, used_offset_bytes).map(|n| n as usize) else { continue };
         if used == 0 || used > slot_bytes || used > list_size {
             continue;
         }
-        // Up to three bytes of padding between slot and counter.
-        for padding in 0..4 {
+        for padding in 0..USED_REACH_BYTES {
             let Some(slot_offset_bytes) = used_offset_bytes.checked_sub(padding + slot_bytes) else {
                 continue;
             };
@@ -98,6 +103,21 @@ mod tests {
             slot().insert(&mut image, &ders).expect("fits");
             assert_eq!(Slot::search(&image, SLOT_BYTES).expect("one"), Some(slot()));
         }
+    }
+
+    #[test]
+    fn finds_it_with_the_alignment_of_arm64() {
+        // As in a kernel: the list at a multiple of 256, the counter right behind the slot, the size 256 later.
+        let der = certificate(1, 1374);
+        let mut image = vec![0xee; 512];
+        image.extend(&der);
+        image.resize(512 + SLOT_BYTES, 0);
+        image.extend((der.len() as u32).to_le_bytes());
+        image.resize(512 + SLOT_BYTES + 256, 0);
+        image.extend((der.len() as u64).to_le_bytes());
+        let found = Slot::search(&image, SLOT_BYTES).expect("one").expect("found");
+        assert_eq!((found.slot_offset_bytes, found.list_offset_bytes), (512, 512));
+        assert_eq!(found.certificates(&image).expect("one"), [der]);
     }
 
     #[test]

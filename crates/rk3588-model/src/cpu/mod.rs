@@ -105,6 +105,9 @@ impl Cpu {
                 if let Some(stop) = self.look(&mut env, limit) {
                     return stop;
                 }
+                if self.core.faulted {
+                    return Stop::Fault;
+                }
             }
             let (pc, el) = (self.core.pc, self.core.el);
             let block = match self.blocks.shortcut(pc, el) {

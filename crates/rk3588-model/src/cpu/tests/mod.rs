@@ -4,6 +4,10 @@
 //! Words were assembled by hand from the encodings, and read back with a disassembler.
 
 mod alu;
+mod fuzz;
+mod levels;
+mod memory;
+mod translation;
 
 use super::core::Core;
 use super::{Cpu, Stop};

@@ -164,6 +164,12 @@ pub trait Mmio {
         let _ = (ram, change, x0);
     }
 
+    /// Whether the power controller switches the core off while it waits in WFI, and if so, whether an interrupt
+    /// switches it on again now. `None`: it stays on.
+    fn switched_off(&mut self) -> Option<bool> {
+        None
+    }
+
     /// A system register that the core does not know was used. `true` lets it be a register that reads as written,
     /// `false` makes the instruction undefined. Called on every use; the implementation reports once.
     fn unknown_register(&mut self, access: &mut Access<'_>, register: SysReg, write: Option<u64>) -> bool {

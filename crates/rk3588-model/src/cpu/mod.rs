@@ -37,6 +37,8 @@ pub enum Stop {
     Watch,
     /// `RMR_EL3` asked for a warm reset: call [`Cpu::reset`] with the address that the SoC starts it at.
     WarmReset,
+    /// The power controller had switched the core off in WFI and an interrupt switches it on: as for `WarmReset`.
+    PowerUp,
     /// WFI and nothing can ever wake the core.
     Wait,
     /// An exception was taken for which [`Cpu::stop_on_fault`] asks; it is [`Cpu::last_exception`].
@@ -183,8 +185,12 @@ impl Cpu {
             let next = [timer::next(&core.sys, ticks), env.mmio.next_event().filter(|at| *at > ticks)];
             let next = next.into_iter().flatten().min();
             core.check_at = next.map_or(limit, |at| core.clock.instructions_at(at)).min(limit);
-            if !core.waiting || core.pending.irq || core.pending.fiq {
-                break;
+            let switched_off = if core.waiting { env.mmio.switched_off() } else { None };
+            match switched_off {
+                Some(true) => return Some(Stop::PowerUp),
+                Some(false) => {}
+                None if !core.waiting || core.pending.irq || core.pending.fiq => break,
+                None => {}
             }
             let Some(next) = next else { return Some(Stop::Wait) };
             core.clock.skip_to(next, core.instructions);

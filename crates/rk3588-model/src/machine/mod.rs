@@ -281,6 +281,11 @@ impl Machine {
                 self.mark(Stage::WarmReset);
                 None
             }
+            // Out of idle: BL31 finds its way back from the reset vector by itself.
+            Stop::PowerUp => {
+                self.cpu.reset(WARM_RESET_ADDRESS);
+                None
+            }
             Stop::Watch => {
                 // The kernel's start code keeps the address of the device tree in x21 until it has stored it
                 // (Linux `arch/arm64/kernel/head.S`, `__primary_switched`).

@@ -27,6 +27,11 @@ use reports::{Place, Report, Reports};
 /// First and one past the last address of the register space below 4 GiB.
 const REGISTER_SPACE: std::ops::Range<u64> = 0xf000_0000..0x1_0000_0000;
 
+/// `PMU2_CPU_AUTO_PWR_CON(0)` (TF-A `rk3588/drivers/pmu/pmu.h`).
+const CORE0_AUTO_POWER: u64 = 0xfd8d_8010;
+/// Its bits `core_pm_en` and `core_pm_int_wakeup_en`: off in WFI, on by an interrupt.
+const AUTO_POWER_BY_INTERRUPT: u32 = 3;
+
 /// A fault put on a register: what reads of it give, and what becomes of writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Override {
@@ -329,6 +334,13 @@ impl Mmio for Soc {
             }
         }
         self.devices.gic.lines(timers)
+    }
+
+    fn switched_off(&mut self) -> Option<bool> {
+        let armed =
+            self.registers.read(CORE0_AUTO_POWER) & AUTO_POWER_BY_INTERRUPT == AUTO_POWER_BY_INTERRUPT;
+        // The core's interface is off by then; the controller wakes it for whatever it would forward.
+        armed.then(|| self.devices.gic.state.best(|_| true).is_some())
     }
 
     fn next_event(&self) -> Option<u64> {

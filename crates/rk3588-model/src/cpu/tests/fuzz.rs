@@ -67,7 +67,7 @@ fn random_memory_executes_within_its_instructions() {
             granted += 5_000;
             match bench.run(5_000) {
                 Stop::Limit | Stop::Requested => {}
-                Stop::WarmReset => bench.cpu.reset(CODE),
+                Stop::WarmReset | Stop::PowerUp => bench.cpu.reset(CODE),
                 Stop::Wait | Stop::MemoryLimit | Stop::Watch | Stop::Fault => break,
             }
         }

@@ -204,3 +204,15 @@ fn timers_interrupt_and_wake() {
     // Nothing to wait for.
     assert_eq!(at(1, &[0xd503_207f]).run(5), Stop::Wait);
 }
+
+#[test]
+fn a_core_that_is_switched_off_comes_back_by_reset() {
+    // cnthp_tval = 100; cnthp_ctl = 1; wfi
+    let words = [0xd280_0c83, msr(name::CNTHP_TVAL_EL2), 0xd280_0023, msr(name::CNTHP_CTL_EL2), 0xd503_207f];
+    let mut bench = at(3, &words);
+    bench.device.off = true;
+    assert_eq!((bench.run(1000), bench.cpu.ticks() >= 100), (Stop::PowerUp, true));
+    bench.cpu.reset(CODE + 16);
+    bench.core().sys.set(name::CNTHP_CTL_EL2, 0);
+    assert_eq!(bench.run(1000), Stop::Wait);
+}

@@ -25,6 +25,7 @@ struct Device {
     timers: TimerLines,
     unknown: Vec<SysReg>,
     lines: Lines,
+    off: bool,
 }
 
 /// The address of the device's register.
@@ -56,6 +57,11 @@ impl Mmio for Device {
         self.timers = timers;
         // The virtual timer is the only source that is wired.
         Lines { irq: self.lines.irq || timers.virt, fiq: self.lines.fiq }
+    }
+
+    fn switched_off(&mut self) -> Option<bool> {
+        // Only the EL2 timer is wired to the power controller.
+        self.off.then_some(self.timers.hyp)
     }
 
     fn unknown_register(&mut self, _: &mut Access<'_>, register: SysReg, _: Option<u64>) -> bool {

@@ -26,7 +26,7 @@ fn mapped(el: u8, leaf: u64, words: &[u32]) -> Bench {
     let mut bench = Bench::new(words);
     for (at, value) in [
         (L1, L2 | TABLE),
-        (L2, 0x401 | PXN * u64::from(el == 0) | USER * u64::from(el == 0)),
+        (L2, if el == 0 { 0x401 | PXN | USER } else { 0x401 }),
         (L2 + 8 * (PAGE >> 21), L3 | TABLE),
         (L3 + 8 * (PAGE >> 12 & 511), leaf),
     ] {

@@ -38,9 +38,13 @@ pub struct Load {
 /// # Errors
 /// The medium cannot be read.
 pub fn loads(medium: &Medium) -> Result<Vec<Load>> {
+    Ok(loads_of(&medium.read(FIT_LBA * SECTOR_BYTES, FIT_BYTES)?))
+}
+
+/// The same of a FIT's bytes.
+pub fn loads_of(bytes: &[u8]) -> Vec<Load> {
     let start = FIT_LBA * SECTOR_BYTES;
-    let bytes = medium.read(start, FIT_BYTES)?;
-    let Ok(fit) = Fit::parse(&bytes) else { return Ok(Vec::new()) };
+    let Ok(fit) = Fit::parse(bytes) else { return Vec::new() };
     let load = |image: &fw_image::fit::Image| {
         let stage = match (image.kind.as_str(), image.os.as_str()) {
             ("firmware", "arm-trusted-firmware") => Stage::Bl31,
@@ -51,5 +55,5 @@ pub fn loads(medium: &Medium) -> Result<Vec<Load>> {
         let range = at..at.checked_add(image.size_bytes as u64)?;
         Some(Load { stage, range, offset_bytes: start + image.offset_bytes as u64 })
     };
-    Ok(fit.images.iter().filter_map(load).collect())
+    fit.images.iter().filter_map(load).collect()
 }

@@ -173,7 +173,7 @@ pub fn run(args: &Args) -> Result<Exit> {
     if args.interactive {
         return interactive::run(session);
     }
-    let mut tracer = trace::Tracer::new(args.trace, &symbols);
+    let mut tracer = trace::Tracer::new(args.trace, &symbols).with_signs_of_life();
     let quiet = args.json;
     let mut show = |bytes: &[u8]| {
         if !quiet {

@@ -23,6 +23,8 @@ const KEPT_LINES: usize = 20_000;
 /// U-Boot's question before it boots, and its prompt (`CONFIG_SYS_PROMPT`).
 const AUTOBOOT: &str = "Hit any key to stop autoboot";
 const PROMPT: &str = "=>";
+/// GRUB's menu, waiting.
+const COUNTDOWN: &str = "will be executed automatically";
 
 /// Lines after which nothing more is to be expected, at whatever stage. Upstream's own words.
 const DEAD_ENDS: [&str; 9] = [
@@ -41,7 +43,8 @@ const DEAD_ENDS: [&str; 9] = [
 /// the stage needs on an image that boots (docs/soc-model.md has the figures).
 fn patience(reached: Option<Stage>) -> u64 {
     match reached {
-        None => 20_000_000,
+        // SPL may print to another UART, and BL31 is the first to speak here: after 54 million.
+        None => 150_000_000,
         // SPL computes SHA-256 over U-Boot: 50 million.
         Some(Stage::BootRom | Stage::Ddr | Stage::Spl) => 300_000_000,
         Some(Stage::Bl31) => 200_000_000,
@@ -104,6 +107,7 @@ pub struct Session<'r> {
     marks_seen: usize,
     limit: u64,
     stop_autoboot: bool,
+    hurry: bool,
     taken_over: bool,
 }
 
@@ -125,6 +129,7 @@ impl<'r> Session<'r> {
             marks_seen: 0,
             limit,
             stop_autoboot: false,
+            hurry: false,
             taken_over: false,
         }
     }
@@ -241,6 +246,11 @@ impl<'r> Session<'r> {
         self.stop_autoboot = true;
     }
 
+    /// Presses Enter in GRUB's menu, whose three seconds are 2 700 million instructions.
+    pub fn hurry(&mut self) {
+        self.hurry = true;
+    }
+
     /// Complete lines of the console so far, without escape sequences.
     pub fn lines(&self) -> &[String] {
         &self.lines
@@ -342,6 +352,10 @@ impl<'r> Session<'r> {
         let new = self.console.feed(&bytes);
         let room = KEPT_LINES - self.lines.len().min(KEPT_LINES);
         self.lines.extend(new.into_iter().take(room));
+        if self.hurry && self.new_lines().any(|line| line.contains(COUNTDOWN)) {
+            self.hurry = false;
+            self.machine.type_text(b"\r");
+        }
         if self.stop_autoboot && self.console.rest().is_some_and(|r| r.contains(AUTOBOOT)) {
             self.stop_autoboot = false;
             self.machine.type_text(b" ");

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `--trace`: what happens, one line each, to standard error.
 
+use std::time::{Duration, Instant};
+
 use clap::ValueEnum;
 use rk3588_model::machine::Machine;
 
@@ -24,12 +26,23 @@ pub struct Tracer<'a> {
     symbols: &'a Symbols,
     events: usize,
     accesses: u64,
+    /// When it last said that the model is at work; `None`: it never does.
+    alive: Option<Instant>,
 }
+
+/// Time between two signs of life.
+const ALIVE: Duration = Duration::from_secs(5);
 
 impl<'a> Tracer<'a> {
     /// A tracer; `None` prints nothing.
     pub fn new(level: Option<Level>, symbols: &'a Symbols) -> Self {
-        Self { level, symbols, events: 0, accesses: 0 }
+        Self { level, symbols, events: 0, accesses: 0, alive: None }
+    }
+
+    /// The same, that says every few seconds how far it is: GRUB and the kernel's stub work without a word.
+    #[must_use]
+    pub fn with_signs_of_life(self) -> Self {
+        Self { alive: Some(Instant::now()), ..self }
     }
 
     /// Instructions that may run between two looks, for nothing to be missed.
@@ -39,6 +52,10 @@ impl<'a> Tracer<'a> {
 
     /// Prints what is new.
     pub fn look(&mut self, machine: &Machine) {
+        if self.alive.is_some_and(|last| last.elapsed() >= ALIVE) {
+            self.alive = Some(Instant::now());
+            eprintln!("simulate: {} million instructions", machine.cpu.instructions() / 1_000_000);
+        }
         let Some(level) = self.level else { return };
         for event in &machine.soc.events.all()[self.events..] {
             eprintln!("[{}] {event:?}", machine.cpu.instructions());

@@ -2,6 +2,7 @@
 //! The boots that the checks need, and what is kept of each.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use boot_log::{Rules, Stage};
 use fw_build::{Failure, Result};
@@ -102,11 +103,14 @@ impl Seen {
         let mut plans = vec![Plan::Full, Plan::Chip(CHIP), Plan::Chip(OTHER_CHIP)];
         plans.extend(Order::all().into_iter().map(Plan::Order));
         plans.extend(Dram::ALL.into_iter().flat_map(|d| [Plan::Memory(d, true), Plan::Memory(d, false)]));
-        let boots: Vec<Boot> = plans
-            .par_iter()
-            .with_max_len(1)
-            .map(|plan| boot(wanted.subject, &rules, plan))
-            .collect::<Result<_>>()?;
+        let done = AtomicUsize::new(0);
+        let one = |plan: &Plan| {
+            let boot = boot(wanted.subject, &rules, plan)?;
+            let n = done.fetch_add(1, Ordering::Relaxed) + 1;
+            eprintln!("{n}/{} boots, {} million instructions", plans.len(), boot.instructions / 1_000_000);
+            Ok(boot)
+        };
+        let boots: Vec<Boot> = plans.par_iter().with_max_len(1).map(one).collect::<Result<_>>()?;
         let (mut chips, mut memories, mut orders, mut full) = (Vec::new(), Vec::new(), Vec::new(), None);
         for (plan, boot) in plans.into_iter().zip(boots) {
             match plan {

@@ -4,12 +4,8 @@
 use fw_build::Result;
 use rk3588_model::behaviour::Behaviour;
 use rk3588_model::machine::Board;
-use rk3588_model::soc::Override;
 
 use super::subject::Subject;
-
-/// `os_reg2` to `os_reg5` of PMU1GRF: the geometry of DRAM.
-const GEOMETRY: [u64; 4] = [0xfd58_a208, 0xfd58_a20c, 0xfd58_a210, 0xfd58_a214];
 
 fn without(board: &mut Board, behaviour: Behaviour) -> Result<()> {
     board.behaviours = board.behaviours.without(behaviour);
@@ -34,10 +30,4 @@ pub fn gic_waker(_: &Subject, board: &mut Board) -> Result<()> {
 
 pub fn otp(_: &Subject, board: &mut Board) -> Result<()> {
     without(board, Behaviour::OtpReady)
-}
-
-pub fn dram(_: &Subject, board: &mut Board) -> Result<()> {
-    board.ddr_tag = false;
-    board.overrides.extend(GEOMETRY.map(|address| Override { address, mask: u32::MAX, value: 0 }));
-    Ok(())
 }

@@ -57,10 +57,6 @@ pub fn no_boot_file(s: &Subject, board: &mut Board) -> Result<()> {
     s.delete_on_esp(board, b"EFI")
 }
 
-pub fn no_dtb(s: &Subject, board: &mut Board) -> Result<()> {
-    s.delete_on_esp(board, b"DTB")
-}
-
 pub fn boot_file_damaged(s: &Subject, board: &mut Board) -> Result<()> {
     patch(board, s.place(BOOT_FILE), &[0; 512])
 }
@@ -84,7 +80,7 @@ pub fn grub_cfg_empty(s: &Subject, board: &mut Board) -> Result<()> {
 }
 
 pub fn grub_kernel(s: &Subject, board: &mut Board) -> Result<()> {
-    s.replace(board, GRUB_CFG, "/A/vmlinuz", "/A/vmlinux")
+    s.replace(board, GRUB_CFG, "/A/vmlinuz", "/B/vmlinuz")
 }
 
 pub fn grub_initramfs(s: &Subject, board: &mut Board) -> Result<()> {

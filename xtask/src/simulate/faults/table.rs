@@ -136,13 +136,7 @@ pub const ALL: &[Fault] = &[
         Grub,
         Ends(Stage::Spl, "model-spl-silent"),
     ),
-    fault(
-        "spl-console",
-        "SPL prints to another UART",
-        loader::spl_console,
-        Grub,
-        Ends(Stage::Spl, "model-spl-uart"),
-    ),
+    fault("spl-console", "SPL prints to another UART", loader::spl_console, Grub, GoesOn("model-other-uart")),
     fault(
         "spl-too-long",
         "SPL is so long that BL31 is loaded over it",
@@ -155,7 +149,7 @@ pub const ALL: &[Fault] = &[
         "the SD host is disabled in SPL's device tree",
         loader::spl_sd_disabled,
         Grub,
-        Ends(Stage::Spl, "spl-no-device"),
+        Ends(Stage::Spl, "spl-mmc-init"),
     ),
     fault(
         "fit-missing",
@@ -212,22 +206,16 @@ pub const ALL: &[Fault] = &[
         "the FIT's default configuration does not exist",
         loader::default_missing,
         Grub,
-        Ends(Stage::Spl, "spl-no-device"),
+        Ends(Stage::Spl, "fit-not-found"),
     ),
     fault(
         "medium-ends-in-u-boot",
         "the image was cut while writing, within U-Boot",
         medium::ends_in_u_boot,
         Grub,
-        Ends(Stage::Spl, "fit-not-found"),
+        Ends(Stage::Spl, "fit-hash"),
     ),
-    fault(
-        "pll-never-locks",
-        "a PLL that does not lock",
-        hardware::pll,
-        Grub,
-        Ends(Stage::Spl, "model-spl-silent"),
-    ),
+    fault("pll-never-locks", "a PLL that does not lock", hardware::pll, Grub, Ends(Stage::Spl, "spl-silent")),
     fault(
         "sd-host-stuck",
         "the SD host does not come out of reset",
@@ -241,7 +229,7 @@ pub const ALL: &[Fault] = &[
         "the configuration names no BL31",
         loader::firmware_missing,
         Grub,
-        Ends(Stage::Bl31, "model-bl31-silent"),
+        Ends(Stage::Spl, "fit-image-missing"),
     ),
     fault(
         "bl31-part-missing",
@@ -283,14 +271,14 @@ pub const ALL: &[Fault] = &[
         "the firewall does not ask for the warm reset",
         hardware::warm_reset,
         Grub,
-        Ends(Stage::Bl31, "model-bl31-silent"),
+        Ends(Stage::Bl31, "model-bl31-dies"),
     ),
     fault(
         "gic-never-wakes",
         "the interrupt controller does not wake",
         hardware::gic_waker,
         Grub,
-        Ends(Stage::Bl31, "model-bl31-silent"),
+        Ends(Stage::Bl31, "model-bl31-dies"),
     ),
     // U-Boot.
     fault(
@@ -340,7 +328,7 @@ pub const ALL: &[Fault] = &[
         "the SD host is disabled in U-Boot's device tree",
         loader::u_boot_sd_disabled,
         Grub,
-        Ends(Stage::UBoot, "nothing-to-boot"),
+        Ends(Stage::UBoot, "u-boot-exception"),
     ),
     fault(
         "otp-unreadable",
@@ -350,25 +338,18 @@ pub const ALL: &[Fault] = &[
         Ends(Stage::UBoot, "u-boot-initcall"),
     ),
     fault(
-        "dram-unknown",
-        "neither tag nor registers tell the size of DRAM",
-        hardware::dram,
-        Grub,
-        Ends(Stage::UBoot, "u-boot-initcall"),
-    ),
-    fault(
         "partition-table",
         "both partition tables are gone",
         medium::no_table,
         Grub,
-        Ends(Stage::UBoot, "nothing-to-boot"),
+        Ends(Stage::UBoot, "u-boot-exception"),
     ),
     fault(
         "esp-destroyed",
         "the ESP holds no file system",
         medium::no_esp,
         Grub,
-        Ends(Stage::UBoot, "nothing-to-boot"),
+        Ends(Stage::UBoot, "u-boot-exception"),
     ),
     fault(
         "boot-file-missing",
@@ -382,24 +363,17 @@ pub const ALL: &[Fault] = &[
         "GRUB's file is no EFI program",
         medium::boot_file_damaged,
         Grub,
-        Ends(Stage::UBoot, "efi-load-failed"),
+        Ends(Stage::UBoot, "u-boot-exception"),
     ),
     fault(
         "boot-file-other-cpu",
         "GRUB is for x86",
         medium::boot_file_other_cpu,
         Grub,
-        Ends(Stage::UBoot, "efi-load-failed"),
+        Ends(Stage::UBoot, "u-boot-exception"),
     ),
-    fault("dtb-missing", "no device tree on the ESP", medium::no_dtb, Grub, GoesOn("own-tree")),
     // GRUB.
-    fault(
-        "boot-destroyed",
-        "BOOT holds no xfs",
-        medium::no_boot,
-        Kernel,
-        Ends(Stage::Grub, "grub-no-partition"),
-    ),
+    fault("boot-destroyed", "BOOT holds no xfs", medium::no_boot, Kernel, Ends(Stage::Grub, "grub-prompt")),
     fault(
         "grub-cfg-empty",
         "`grub.cfg` is empty",
@@ -434,7 +408,7 @@ pub const ALL: &[Fault] = &[
         "the compressed kernel is damaged",
         medium::kernel_payload,
         Kernel,
-        Ends(Stage::Kernel, "stub-silent"),
+        Ends(Stage::EfiStub, "stub-unpack"),
     ),
 ];
 

@@ -69,6 +69,13 @@ impl Stop {
         let entered = machine.marks().iter().map(|m| stage_of(m.stage)).max();
         // A BL31 of another SoC is entered like any code, and does none of what would show that it runs.
         let inside = loads.iter().find(|load| el == 3 && load.range.contains(&pc)).map(|load| load.stage);
+        // Nor does one that was put to the wrong place: it has left SPL's code, at SPL's level.
+        let at = match &why {
+            Why::Exception(exception) => exception.elr,
+            _ => pc,
+        };
+        let left = reached == Some(Stage::Spl) && el == 3 && at >= machine.boot().spl_bytes as u64;
+        let inside = inside.max(left.then_some(Stage::Bl31));
         Stop {
             why,
             stage: entered.max(inside).max(reached).unwrap_or(Stage::Spl),

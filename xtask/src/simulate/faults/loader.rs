@@ -92,7 +92,7 @@ pub fn spl_sd_disabled(s: &Subject, board: &mut Board) -> Result<()> {
     s.edit_spl(board, |spl| set(tree_in(spl)?, SD, "status", b"fail\0"))
 }
 
-pub fn spl_too_long(s: &Subject, board: &mut Board) -> Result<()> {
+pub fn bl31_over_spl(s: &Subject, board: &mut Board) -> Result<()> {
     // SPL's tree stands at the end of its code; with SPL too long it would lie where BL31 is loaded to. The same
     // collision, from the other side: BL31 is loaded over SPL.
     s.edit_fit(board, |fit| set(fit, "/images/atf-1", "load", &0_u32.to_be_bytes()))

@@ -138,11 +138,11 @@ pub const ALL: &[Fault] = &[
     ),
     fault("spl-console", "SPL prints to another UART", loader::spl_console, Grub, GoesOn("model-other-uart")),
     fault(
-        "spl-too-long",
-        "SPL is so long that BL31 is loaded over it",
-        loader::spl_too_long,
+        "bl31-over-spl",
+        "BL31 is loaded over SPL, as when SPL is too long",
+        loader::bl31_over_spl,
         Grub,
-        Ends(Stage::Spl, "spl-silent"),
+        Ends(Stage::Bl31, "model-bl31-silent"),
     ),
     fault(
         "spl-sd-disabled",

@@ -15,7 +15,7 @@ use super::judge::{End, Judge, Verdict};
 use super::machine::Console;
 
 /// Our QEMU; ended with us, whichever way we go.
-struct Guest(Running);
+pub(super) struct Guest(pub(super) Running);
 
 impl Drop for Guest {
     fn drop(&mut self) {
@@ -105,7 +105,7 @@ fn show(bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-fn read_in_background(mut reader: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
+pub(super) fn read_in_background(mut reader: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let mut buffer = [0; 4096];

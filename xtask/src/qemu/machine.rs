@@ -107,7 +107,7 @@ pub fn arguments(start: &Start, disk: &Path, console: Console) -> Vec<OsString> 
 }
 
 /// A path inside a comma-separated option: QEMU wants its commas doubled.
-fn concat(option: &str, path: &Path) -> OsString {
+pub(super) fn concat(option: &str, path: &Path) -> OsString {
     let mut text = OsString::from(option);
     match path.to_str() {
         Some(path) => text.push(path.replace(',', ",,")),

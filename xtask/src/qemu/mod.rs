@@ -12,6 +12,7 @@ pub mod expect;
 pub mod judge;
 pub mod layer;
 pub mod machine;
+pub mod order;
 pub mod rotation;
 pub mod work;
 
@@ -47,6 +48,7 @@ const FIRMWARE: (&str, &str) = ("u-boot-qemu", "firmware");
   cargo xtask qemu --userland bringup   builds that image first
   cargo xtask qemu --mode report        one boot of the image, unmodified to the last byte
   cargo xtask qemu --keep               leaves the machine running, its console on this terminal
+  cargo xtask qemu --boot-order         which disk boots, for every row of boards/nanopi-m6.boot-order
 
 Ends with 0 only if U-Boot, GRUB, this build's kernel and `BRINGUP RESULT ... fail=0` were seen in this
 order, every check of something that QEMU's machine has was passed, and none was skipped that the machine
@@ -62,6 +64,9 @@ pub struct Args {
     /// Leave the machine running with its console on the terminal (report mode).
     #[arg(long, conflicts_with = "mode")]
     keep: bool,
+    /// Test the order in which the board's U-Boot searches its disks, with the board's own settings.
+    #[arg(long, conflicts_with_all = ["userland", "mode", "keep"])]
+    boot_order: bool,
     /// How long one boot may take.
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     timeout: u64,
@@ -109,6 +114,9 @@ struct ImageCommand {
 /// # Errors
 /// The image cannot be built, no image, an image of another userland, or a rehearsal that did not pass.
 pub fn run(args: &Args) -> Result<Exit> {
+    if args.boot_order {
+        return order::run(&Context::load()?, Duration::from_secs(args.timeout));
+    }
     if let Some(userland) = args.userland {
         let defaults = ImageCommand::parse_from(["image"]).args;
         let built = image::run(&image::Args { userland: Some(userland), ..defaults })?;

@@ -15,10 +15,11 @@ use fw_build::{Failure, Result};
 use serde::Deserialize;
 
 /// Stages of the boot chain and of the rehearsal, in the order they are shown.
-pub const ALL: [&str; 8] = [
+pub const ALL: [&str; 9] = [
     "rkbin-ddr",
     "tf-a-bl31",
     "u-boot-nanopi-m6",
+    "u-boot-spi",
     "linux-collabora",
     "dtb",
     "u-boot-qemu",
@@ -26,8 +27,8 @@ pub const ALL: [&str; 8] = [
     "bringup",
 ];
 
-/// Stages that only an image with our loader needs.
-pub const LOADER: [&str; 3] = ["rkbin-ddr", "tf-a-bl31", "u-boot-nanopi-m6"];
+/// Stages that only our own loader needs.
+pub const LOADER: [&str; 4] = ["rkbin-ddr", "tf-a-bl31", "u-boot-nanopi-m6", "u-boot-spi"];
 
 /// The cargo that runs us, else the one on `PATH`.
 pub fn cargo() -> PathBuf {

@@ -10,6 +10,7 @@ use fs_err as fs;
 use serde::Deserialize;
 
 use crate::failure::{Failure, Result};
+use crate::mix::{self, Set};
 
 /// Sector size of every offset that is given in LBA.
 pub const SECTOR_BYTES: u64 = 512;
@@ -33,6 +34,8 @@ pub struct Board {
     pub kernel: Kernel,
     /// Disk layout.
     pub disk: Disk,
+    /// Mixes of loader parts and kernel that something is known about.
+    pub sets: Vec<Set>,
 }
 
 /// Kernel settings of a board.
@@ -139,6 +142,7 @@ struct Raw {
     select: BTreeMap<String, String>,
     kernel: Kernel,
     disk: Disk,
+    sets: Vec<Set>,
 }
 
 /// Names that `[select]` may hold: the manifests and the choices of the image.
@@ -174,8 +178,9 @@ impl Board {
             }
         }
         raw.disk.check()?;
-        let Raw { name, model, compatible, soc, dtb, select, kernel, disk } = raw;
-        Ok(Board { name, model, compatible, soc, dtb, select, kernel, disk })
+        mix::check(&raw.sets)?;
+        let Raw { name, model, compatible, soc, dtb, select, kernel, disk, sets } = raw;
+        Ok(Board { name, model, compatible, soc, dtb, select, kernel, disk, sets })
     }
 
     /// The selected label of a manifest: `FW_SELECT_<NAME>` in the environment, else the board file's.
@@ -233,10 +238,22 @@ impl Disk {
                 .why(format!("LBA {} is before LBA {}", pair[1].start_lba, pair[0].limit_lba)));
             }
         }
-        let first_usable_mib = (2 + self.offset_sectors + 32).div_ceil(2048);
-        let wanted_mib: u64 = self.partitions.iter().map(|p| p.size_mib).sum();
+        for (i, r) in self.regions.iter().enumerate() {
+            if self.regions[..i].iter().any(|q| q.name == r.name) {
+                return Err(Failure::new(format!("two regions are named `{}`", r.name)));
+            }
+        }
+        let overflow = || Failure::new("the sizes of the disk do not fit into 64 bits");
+        let first_usable_mib = self.offset_sectors.checked_add(2 + 32).ok_or_else(overflow)?.div_ceil(2048);
+        let wanted_mib = self
+            .partitions
+            .iter()
+            .try_fold(first_usable_mib, |sum, p| sum.checked_add(p.size_mib))
+            .ok_or_else(overflow)?
+            - first_usable_mib;
         // The backup table takes the last 33 sectors.
         let room_mib = (self.size_bytes / SECTOR_BYTES).saturating_sub(33) / 2048;
+        // Sums of sizes in MiB, which were just added up without overflow.
         if first_usable_mib + wanted_mib > room_mib {
             return Err(Failure::new("the partitions do not fit on the disk").why(format!(
                 "{first_usable_mib} MiB before them and {wanted_mib} MiB of partitions need more than the {room_mib} MiB of the disk"
@@ -245,6 +262,17 @@ impl Disk {
         for (i, p) in self.partitions.iter().enumerate() {
             if self.partitions[..i].iter().any(|q| q.name == p.name) {
                 return Err(Failure::new(format!("two partitions are named `{}`", p.name)));
+            }
+            // One ESP with U-Boot's files, one BOOT with Talos's: the image fills each kind with one content.
+            let filled = p.filesystem != Filesystem::Zero;
+            if let Some(q) =
+                self.partitions[..i].iter().find(|q| filled && q.filesystem == p.filesystem)
+            {
+                return Err(Failure::new(format!(
+                    "partitions `{}` and `{}` have the same content",
+                    q.name, p.name
+                ))
+                .why("there is one FAT32 and one XFS file system to put into an image"));
             }
         }
         Ok(())
@@ -304,5 +332,28 @@ mod tests {
     #[test]
     fn must_fail_06_partitions_too_big() {
         assert!(refused("size-mib = 1000", "size-mib = 2000").contains("do not fit"));
+    }
+
+    #[test]
+    fn must_fail_08_sizes_that_overflow() {
+        // The largest number that TOML has; three of them are more than 64 bits.
+        let text = TEXT.replace("size-mib = 1\n", &format!("size-mib = {}\n", i64::MAX));
+        let text = Board::parse(&text.replace("size-mib = 100\n", &format!("size-mib = {}\n", i64::MAX)));
+        assert!(text.expect_err("overflow").to_string().contains("do not fit into 64 bits"));
+    }
+
+    #[test]
+    fn must_fail_09_names_and_contents_twice() {
+        let second = "[[disk.regions]]\nname = \"u-boot\"\nstage = \"s\"\nrole = \"r\"\nstart-lba = 34\nlimit-lba = 60\nfit-lba = 50\n\n[[disk.partitions]]\nname = \"EFI\"";
+        let text = refused("[[disk.partitions]]\nname = \"EFI\"", second);
+        assert!(text.contains("two regions are named `u-boot`"), "{text}");
+        let text = refused("filesystem = \"zero\"", "filesystem = \"fat32\"");
+        assert!(text.contains("partitions `EFI` and `BIOS` have the same content"), "{text}");
+    }
+
+    #[test]
+    fn must_fail_10_sets() {
+        assert!(refused("evidence = \"built-only\"", "evidence = \"rumour\"").contains("unknown variant"));
+        assert!(refused("reason = ", "because = ").contains("unknown field `because`"));
     }
 }

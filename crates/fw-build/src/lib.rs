@@ -12,6 +12,7 @@ pub mod kconfig;
 pub mod key;
 pub mod launcher;
 pub mod manifest;
+pub mod mix;
 pub mod python;
 pub mod run;
 pub mod stage;

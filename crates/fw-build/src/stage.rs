@@ -66,6 +66,15 @@ pub struct Inputs {
     upstream: BTreeMap<String, Upstream>,
 }
 
+/// Where a stage takes something from that is either pinned or brought along.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// A pin of the manifest.
+    Pin(Pin),
+    /// A file of the user's; enters the key by its content.
+    File(PathBuf),
+}
+
 /// A stage that this one needs.
 #[derive(Debug, Clone)]
 pub struct Upstream {
@@ -131,6 +140,24 @@ impl Inputs {
     pub fn selected(&self, name: &str) -> Result<String> {
         println!("cargo::rerun-if-env-changed={}", select_var(name));
         self.board.selected(name)
+    }
+
+    /// What is selected of a manifest: one of its pins, or a file of the user's (an absolute path as its selection).
+    ///
+    /// # Errors
+    /// Unknown manifest or label, or a path that is not absolute.
+    pub fn source(&self, manifest: &str) -> Result<Source> {
+        let selected = self.board.selected(manifest)?;
+        if !selected.contains('/') {
+            return self.pin(manifest).map(Source::Pin);
+        }
+        println!("cargo::rerun-if-env-changed={}", select_var(manifest));
+        let path = PathBuf::from(&selected);
+        if !path.is_absolute() {
+            return Err(Failure::new(format!("`{}={selected}` is not usable", select_var(manifest)))
+                .why("a file must be given by its absolute path"));
+        }
+        Ok(Source::File(path))
     }
 
     /// A stage that this one depends on.

@@ -48,15 +48,19 @@ impl<'a> UBoot<'a> {
         }
     }
 
-    /// Merges a fragment over a defconfig of the tree and refuses every value that did not come out as asked for.
+    /// Merges fragments over a defconfig of the tree and refuses every value that did not come out as asked for.
     ///
     /// # Errors
-    /// The tree has no such defconfig, the fragment is malformed, or U-Boot dropped one of its options.
-    pub fn configure(&self, base: &str, fragment: &Path) -> Result<()> {
+    /// The tree has no such defconfig, a fragment is malformed, or U-Boot dropped one of the options.
+    pub fn configure(&self, base: &str, fragments: &[PathBuf]) -> Result<()> {
         let configs = self.tree.join("configs");
-        let asked = fs::read_to_string(fragment)?;
-        let name = fragment.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let request = Request::merge([(name.as_str(), asked.as_str())]).map_err(unusable)?;
+        let mut asked = Vec::new();
+        for fragment in fragments {
+            let name = fragment.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            asked.push((name, fs::read_to_string(fragment)?));
+        }
+        let asked = asked.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+        let request = Request::merge(asked).map_err(unusable)?;
         let base_text =
             fs::read_to_string(configs.join(base)).context("the U-Boot tree lacks the base defconfig")?;
         // The later line wins in Kconfig, as in U-Boot's own scripts/kconfig/merge_config.sh.
@@ -108,10 +112,13 @@ mod tests {
     #[test]
     fn the_boards_fragments_are_well_formed() {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../defconfigs");
-        for name in ["nanopi-m6.config", "qemu.config"] {
-            let text = fs::read_to_string(dir.join(name)).expect("fragment");
-            let request = Request::merge([(name, text.as_str())]).expect("every option once, with a reason");
-            assert!(request.get("LOCALVERSION").is_some(), "{name} names no machine");
+        let (board, cards, spi) = ("nanopi-m6.config", "nanopi-m6-cards.config", "nanopi-m6-spi.config");
+        for names in [&[board, cards][..], &[board, spi], &["qemu.config"]] {
+            let texts = names.iter().map(|n| fs::read_to_string(dir.join(n)).expect("fragment"));
+            let texts: Vec<String> = texts.collect();
+            let pairs = names.iter().copied().zip(texts.iter().map(String::as_str));
+            let request = Request::merge(pairs).expect("every option once, with a reason");
+            assert!(request.get("LOCALVERSION").is_some(), "{names:?} name no machine");
         }
     }
 }

@@ -5,9 +5,13 @@
 //! SPL loads each segment as an image of the FIT (`atf-1`, `atf-2`, …) and enters the first. This module must not
 //! judge what the program does: a BL31 for another SoC that happens to lie well passes.
 
+use std::fmt;
+
 use object::Endianness;
 use object::elf::{EM_AARCH64, ET_EXEC, PT_LOAD};
 use object::read::elf::{ElfFile64, FileHeader, ProgramHeader};
+
+use crate::bytes::find;
 
 /// Memory that a segment may use.
 ///
@@ -87,6 +91,27 @@ pub struct Bl31 {
     pub entry: u64,
     /// Load segments in file order, without those that have no bytes in the file.
     pub segments: Vec<Segment>,
+    /// What it calls itself.
+    pub maker: Maker,
+}
+
+/// Whose BL31 it says that it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Maker {
+    /// Rockchip's, with the version after `fwver: ` in the line that it prints at start, as in its DDR blob.
+    Rockchip(String),
+    /// Anybody else's, TF-A's own among them.
+    Other,
+}
+
+impl fmt::Display for Maker {
+    /// `vendor-v1.48` or `other`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Maker::Rockchip(version) => write!(f, "vendor-{version}"),
+            Maker::Other => f.write_str("other"),
+        }
+    }
 }
 
 /// Reads and judges a BL31.
@@ -123,7 +148,20 @@ pub fn parse(bytes: &[u8]) -> Result<Bl31, Error> {
     }
     let entry = header.e_entry(endian);
     places(&segments, entry)?;
-    Ok(Bl31 { entry, segments })
+    Ok(Bl31 { entry, segments, maker: maker(bytes) })
+}
+
+/// The mark that Rockchip's tools put in front of a firmware's version.
+const VERSION_KEY: &[u8] = b"fwver: ";
+
+fn maker(bytes: &[u8]) -> Maker {
+    let Some(at) = find(bytes, VERSION_KEY) else { return Maker::Other };
+    let version: String = bytes[at + VERSION_KEY.len()..]
+        .iter()
+        .map(|b| char::from(*b))
+        .take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_'))
+        .collect();
+    if version.starts_with('v') { Maker::Rockchip(version) } else { Maker::Other }
 }
 
 fn places(segments: &[Segment], entry: u64) -> Result<(), Error> {
@@ -195,6 +233,18 @@ mod tests {
         assert_eq!((two.entry, two.segments.len()), (0x4_0000, 2));
         assert_eq!(two.segments[0].end(), 0x9_a000);
         judged(0x4_0000, &[MAIN, (PT_LOAD, 0xf_0000, 16, 16), PMU]).expect("Rockchip's form");
+    }
+
+    #[test]
+    fn the_vendors_names_its_version() {
+        let with = |text: &str| {
+            let mut bytes = elf(EM_AARCH64, ET_EXEC, 0x4_0000, &[MAIN]);
+            bytes.extend(text.as_bytes());
+            parse(&bytes).expect("a BL31").maker.to_string()
+        };
+        assert_eq!(with("v2.3-868-g040d2de11:x, fwver: v1.48\0"), "vendor-v1.48");
+        assert_eq!(with("v2.12.1(release):lts-v2.12.1"), "other");
+        assert_eq!(with("fwver: %s"), "other");
     }
 
     #[test]

@@ -45,8 +45,10 @@ pub enum Presence {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Evidence {
-    /// Somebody reports in public that it booted.
-    BootedInPublic,
+    /// Somebody reports in public that it booted on this board.
+    BootedOnThisBoard,
+    /// Somebody reports in public that it booted on another board with this SoC.
+    BootedOnOtherBoards,
     /// It builds; nobody is known to have booted it.
     BuiltOnly,
     /// Put together by the user with `--untested`.

@@ -20,7 +20,7 @@ pub fn spec(inputs: &Inputs) -> Result<StageSpec> {
     Ok(spec.recipe(move |cx| {
         let tree = cx.unpack(&pin)?;
         let u_boot = UBoot::new(cx, &tree, &chain)?;
-        u_boot.configure(BASE, &fragment)?;
+        u_boot.configure(BASE, std::slice::from_ref(&fragment))?;
         cx.run(u_boot.make().arg("all"))?;
         cx.publish(&tree.join("u-boot.bin"), "u-boot.bin")?;
         cx.publish(&tree.join(".config"), "config")

@@ -16,9 +16,10 @@ use fw_image::disk::{Content, PartitionPlan, Plan, RawPlan, Start, Written};
 use fw_image::guid::Guid;
 use fw_image::lba::{Lba, MIB};
 use fw_image::map::{self, ImageMap};
-use fw_image::{fat, gpt, grubcfg, xz};
+use fw_image::{bl31, ddr, fat, gpt, grubcfg, xz};
 
 use super::boot::{self, BootFile};
+use super::mix::Known;
 use super::select::{Bootloader, Selection, Userland};
 use crate::context::Context;
 use crate::screen::Screen;
@@ -27,7 +28,7 @@ use crate::stages::Results;
 use crate::userland;
 
 /// Raise it when this step's code changes what it makes.
-const RECIPE_VERSION: u32 = 1;
+const RECIPE_VERSION: u32 = 2;
 
 /// Stages whose outputs lie in the image as they are.
 const IMAGE_STAGES: [&str; 2] = ["dtb", "grub-efi"];
@@ -46,6 +47,8 @@ pub struct Parts<'a> {
     pub kernel: &'a SignedKernel,
     /// The initramfs.
     pub userland: &'a Entry,
+    /// What is known about the mix of parts.
+    pub known: &'a Known,
 }
 
 /// Makes the image, or finds it in the store.
@@ -61,6 +64,8 @@ pub fn ensure(cx: &Context, selection: &Selection, parts: &Parts, screen: &Scree
     inputs.add("setting:talos", selection.talos.as_str())?;
     inputs.add("setting:userland", selection.userland.name())?;
     inputs.add("setting:bootloader", selection.bootloader.name())?;
+    // The map says it; the keys below have what the parts are.
+    inputs.add("setting:evidence", format!("{:?}, {}", parts.known.evidence, parts.known.parts))?;
     for stage in image_stages(cx, selection) {
         inputs.add(format!("stage:{stage}"), parts.stages.get(stage)?.record.key.as_str())?;
     }
@@ -94,13 +99,15 @@ pub fn ensure(cx: &Context, selection: &Selection, parts: &Parts, screen: &Scree
     Ok(entry)
 }
 
-/// Stages whose outputs lie in this image: the two of every image, and those of the raw regions.
+/// Stages that this image's map names: the two of every image, those of the raw regions, or the loader beside it.
 fn image_stages<'a>(cx: &'a Context, selection: &Selection) -> Vec<&'a str> {
-    let regions = match selection.bootloader {
-        Bootloader::UBoot => &cx.board.disk.regions[..],
-        Bootloader::None => &[],
+    let mut stages: Vec<&str> = match selection.bootloader {
+        Bootloader::UBoot => cx.board.disk.regions.iter().map(|r| r.stage.as_str()).collect(),
+        Bootloader::Spi => vec!["u-boot-spi"],
+        Bootloader::None => Vec::new(),
     };
-    regions.iter().map(|r| r.stage.as_str()).chain(IMAGE_STAGES).collect()
+    stages.extend(IMAGE_STAGES);
+    stages
 }
 
 /// Talos's line for this release with the board's arguments; the self-test adds its console.
@@ -307,6 +314,7 @@ impl Assembly<'_> {
             facts.insert("also-trusted-sha256".to_owned(), also.join(" "));
         }
         facts.insert("kernel-arguments".to_owned(), self.cmdline.to_owned());
+        self.loader_facts(&mut facts)?;
         facts.insert("bootloader".to_owned(), self.selection.bootloader.name().to_owned());
         facts.insert("userland-key".to_owned(), self.parts.userland.record.key.as_str().to_owned());
         facts.insert(
@@ -329,12 +337,34 @@ impl Assembly<'_> {
                 Switch::On => map::Presence::On,
                 Switch::Off => map::Presence::Off,
             },
-            // Nobody is known to have booted this mix of parts on this board.
-            evidence: map::Evidence::BuiltOnly,
+            evidence: self.parts.known.evidence,
             regions,
             origins,
             facts,
         })
+    }
+}
+
+impl Assembly<'_> {
+    /// Which DDR blob went out with which BL31, read from both: a fault of the pair shows nowhere else.
+    fn loader_facts(&self, facts: &mut BTreeMap<String, String>) -> Result<()> {
+        let mut fact = |name: &str, value: String| facts.insert(name.to_owned(), value);
+        fact("parts", self.parts.known.parts.clone());
+        fact("evidence-reason", self.parts.known.reason.clone());
+        if self.selection.bootloader == Bootloader::None {
+            return Ok(());
+        }
+        let (blob, elf) = ("rkbin-ddr", "tf-a-bl31");
+        let blob = fs::read(self.parts.stages.get(blob)?.path("ddr")?)?;
+        let elf = fs::read(self.parts.stages.get(elf)?.path("bl31")?)?;
+        let wrong = |what: &str, e: &dyn std::fmt::Display| Failure::new(what.to_owned()).why(e);
+        let named = ddr::parse(&blob).map_err(|e| wrong("the DDR blob cannot be read", &e))?;
+        let monitor = bl31::parse(&elf).map_err(|e| wrong("BL31 cannot be read", &e))?;
+        fact("ddr-build", named.build);
+        fact("ddr-sha256", sha256_bytes(&blob));
+        fact("bl31-maker", monitor.maker.to_string());
+        fact("bl31-sha256", sha256_bytes(&elf));
+        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod assemble;
 mod boot;
+mod mix;
 mod publish;
 mod select;
 
@@ -27,6 +28,8 @@ use crate::{doctor, dt, kconfig, setup, sign, stages, userland};
   cargo xtask image --userland bringup --install-deps   the self-test image, with all set-up
   cargo xtask image --signing-key key.pem --signing-cert cert.pem
   cargo xtask image --bootloader none                   for a board that has its loader in SPI or eMMC
+  cargo xtask image --bootloader spi                    the loader beside it, for SPI flash (docs/hardware.md)
+  cargo xtask image --bl31 rk3588_bl31_v1.48.elf        Rockchip's BL31 in the place of TF-A
 
 Results are in out/: the image, its .map.json (what lies where, versions, digests) and SHA256SUMS.")]
 pub struct Args {
@@ -45,9 +48,15 @@ pub struct Args {
     /// Variant of the device tree: an overlay of `dts/overlays`, such as `emmc-hs400` (see docs/device-tree.md).
     #[arg(long, value_name = "VARIANT")]
     pub dt_variant: Option<String>,
-    /// DDR blob pin of `vendor-manifests/rkbin.toml`.
-    #[arg(long, value_name = "PIN")]
+    /// DDR blob: a pin of `vendor-manifests/rkbin.toml`, or a file.
+    #[arg(long, value_name = "PIN|PATH")]
     pub ddr: Option<String>,
+    /// BL31: `tf-a` builds the open one, a path takes Rockchip's (its ELF file).
+    #[arg(long, value_name = "tf-a|PATH")]
+    pub bl31: Option<String>,
+    /// Build a mix of DDR blob, BL31, U-Boot and kernel that nothing is known about.
+    #[arg(long)]
+    pub untested: bool,
     /// Further kernel argument; may be given several times. A leading `-` removes one.
     #[arg(long = "extra-kernel-arg", value_name = "ARG", allow_hyphen_values = true)]
     pub extra_kernel_args: Vec<String>,
@@ -80,12 +89,13 @@ pub fn build(args: &Args) -> Result<()> {
         setup::ensure()?;
     }
     doctor::require()?;
+    let known = mix::judge(&selection, &cx.board, &cx.manifests, args.untested)?;
     let screen = Screen::start()?;
     let stages = stages::build(&cx.root, &selection.stages(), screen.dir(), &selection.env())?;
     dt::coverage::require(&cx.root, stages.get("dtb")?, stages.get("linux-collabora")?)?;
     let kernel = sign::signed_kernel(&cx, &stages, &args.signing, &screen)?;
     let userland = userland::compose(&cx, &selection, &stages, &kernel, &screen)?;
-    let parts = assemble::Parts { stages: &stages, kernel: &kernel, userland: &userland };
+    let parts = assemble::Parts { stages: &stages, kernel: &kernel, userland: &userland, known: &known };
     let entry = assemble::ensure(&cx, &selection, &parts, &screen).context("cannot make the disk image")?;
     let path = publish::publish(&cx, &entry, &stages)?;
     let elapsed = screen.elapsed();

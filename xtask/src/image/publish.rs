@@ -11,6 +11,9 @@ use fw_build::store::Entry;
 use crate::context::Context;
 use crate::stages::Results;
 
+/// The stage whose loader lies beside an image and not in it.
+const SPI_LOADER: &str = "u-boot-spi";
+
 /// Copies image, map and the stages' artifacts that people look at, and writes `SHA256SUMS`.
 ///
 /// # Errors
@@ -25,6 +28,12 @@ pub fn publish(cx: &Context, image: &Entry, stages: &Results) -> Result<PathBuf>
     for (role, file) in [("raw-xz", &raw), ("map", &map)] {
         let sha256 = &image.record.outputs[role].sha256;
         copy_if_different(&image.path(role)?, &out.join(file), sha256)?;
+        sums.push_str(&format!("{sha256}  {file}\n"));
+    }
+    if let Ok(loader) = stages.get(SPI_LOADER) {
+        let role = "u-boot-rockchip-spi";
+        let (file, sha256) = (format!("{}-spi.bin", cx.board.name), &loader.record.outputs[role].sha256);
+        copy_if_different(&loader.path(role)?, &out.join(&file), sha256)?;
         sums.push_str(&format!("{sha256}  {file}\n"));
     }
     // Compared by content and not by "something was copied": a run that was killed before this line left the

@@ -37,6 +37,8 @@ impl Userland {
 pub enum Bootloader {
     /// U-Boot at sector 64.
     UBoot,
+    /// U-Boot beside the image, for the SPI flash of a board without eMMC; the image carries none.
+    Spi,
     /// None: the board has one in SPI flash or eMMC.
     None,
 }
@@ -46,6 +48,7 @@ impl Bootloader {
     pub fn name(self) -> &'static str {
         match self {
             Bootloader::UBoot => "u-boot",
+            Bootloader::Spi => "spi",
             Bootloader::None => "none",
         }
     }
@@ -72,15 +75,19 @@ impl Selection {
     /// A value is not known.
     pub fn of(args: &Args, board: &Board) -> Result<Selection> {
         let mut overrides = BTreeMap::new();
-        for (name, value) in [
-            ("linux", &args.kernel),
-            ("rkbin", &args.ddr),
-            ("talos", &args.talos),
-            ("dt-variant", &args.dt_variant),
-        ] {
+        for (name, value) in
+            [("linux", &args.kernel), ("talos", &args.talos), ("dt-variant", &args.dt_variant)]
+        {
             if let Some(value) = value {
                 overrides.insert(select_var(name), value.clone());
             }
+        }
+        if let Some(ddr) = &args.ddr {
+            overrides.insert(select_var("rkbin"), label_or_path(ddr)?);
+        }
+        // `tf-a` is the board file's pin, which no override is.
+        if let Some(bl31) = args.bl31.as_deref().filter(|b| *b != "tf-a") {
+            overrides.insert(select_var("tf-a"), label_or_path(bl31)?);
         }
         let word = |name: &str| -> Result<String> { board.selected(name) };
         let userland = match args.userland {
@@ -118,8 +125,20 @@ impl Selection {
 
     /// Stages that the image and its rehearsal need.
     pub fn stages(&self) -> Vec<&'static str> {
-        let wanted = |stage: &&str| self.bootloader == Bootloader::UBoot || !LOADER.contains(stage);
-        ALL.into_iter().filter(wanted).collect()
+        let unwanted: &[&str] = match self.bootloader {
+            Bootloader::UBoot => &["u-boot-spi"],
+            Bootloader::Spi => &["u-boot-nanopi-m6"],
+            Bootloader::None => &LOADER,
+        };
+        ALL.into_iter().filter(|stage| !unwanted.contains(stage)).collect()
+    }
+
+    /// What is selected under a name: the flag, else the environment's or the board file's.
+    ///
+    /// # Errors
+    /// The name is not selectable.
+    pub fn selected(&self, board: &Board, name: &str) -> Result<String> {
+        self.overrides.get(&select_var(name)).map_or_else(|| board.selected(name), |value| Ok(value.clone()))
     }
 
     /// Environment of the stages' build scripts.
@@ -136,6 +155,17 @@ impl Selection {
     }
 }
 
+/// A label as it is; what looks like a file as its absolute path, which is how stages tell them apart.
+fn label_or_path(word: &str) -> Result<String> {
+    if !word.contains('/') && !std::path::Path::new(word).is_file() {
+        return Ok(word.to_owned());
+    }
+    let path = fs_err::canonicalize(word)?;
+    path.into_os_string().into_string().map_err(|path| {
+        Failure::new(format!("`{}` cannot be used", path.display())).why("its name is not UTF-8 text")
+    })
+}
+
 fn parse<T: ValueEnum>(what: &str, word: &str) -> Result<T> {
     T::from_str(word, false).map_err(|_| {
         let known: Vec<String> = T::value_variants()
@@ -149,6 +179,34 @@ fn parse<T: ValueEnum>(what: &str, word: &str) -> Result<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_bootloader_has_its_stages() {
+        let board = Board::load(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(".."), "nanopi-m6");
+        let board = board.expect("the board file");
+        for (bootloader, wanted) in [
+            (Bootloader::UBoot, &["rkbin-ddr", "tf-a-bl31", "u-boot-nanopi-m6"][..]),
+            (Bootloader::Spi, &["rkbin-ddr", "tf-a-bl31", "u-boot-spi"]),
+            (Bootloader::None, &[]),
+        ] {
+            let args = Args { bootloader: Some(bootloader), ..Args::default() };
+            let stages = Selection::of(&args, &board).expect("a selection").stages();
+            let loaders: Vec<&str> = stages.into_iter().filter(|s| LOADER.contains(s)).collect();
+            assert_eq!(loaders, wanted, "{bootloader:?}");
+        }
+    }
+
+    #[test]
+    fn labels_and_files() {
+        assert_eq!(label_or_path("v1.19").expect("a label"), "v1.19");
+        let dir = tempfile::tempdir().expect("folder");
+        let file = dir.path().join("ddr.bin");
+        fs_err::write(&file, "x").expect("file");
+        let path = label_or_path(&format!("{}/../ddr.bin", dir.path().join(".").display()));
+        assert!(path.is_err(), "no such file: {path:?}");
+        let path = label_or_path(file.to_str().expect("text")).expect("a file");
+        assert!(path.starts_with('/') && path.ends_with("ddr.bin"), "{path}");
+    }
 
     #[test]
     fn unknown_words_list_the_known_ones() {

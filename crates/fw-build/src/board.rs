@@ -265,9 +265,7 @@ impl Disk {
             }
             // One ESP with U-Boot's files, one BOOT with Talos's: the image fills each kind with one content.
             let filled = p.filesystem != Filesystem::Zero;
-            if let Some(q) =
-                self.partitions[..i].iter().find(|q| filled && q.filesystem == p.filesystem)
-            {
+            if let Some(q) = self.partitions[..i].iter().find(|q| filled && q.filesystem == p.filesystem) {
                 return Err(Failure::new(format!(
                     "partitions `{}` and `{}` have the same content",
                     q.name, p.name

@@ -84,7 +84,9 @@ pub fn find<'a>(sets: &'a [Set], mix: &Mix) -> Result<&'a Set> {
     let mut nearest: Vec<Vec<String>> = sets.iter().map(|set| set.against(mix)).collect();
     nearest.sort_by_key(Vec::len);
     let failure = Failure::new(format!("nothing is known about this mix: {mix}"));
-    Err(nearest.into_iter().fold(failure, |f, parts| f.why(format!("a known one has not {}", parts.join(", nor ")))))
+    Err(nearest
+        .into_iter()
+        .fold(failure, |f, parts| f.why(format!("a known one has not {}", parts.join(", nor ")))))
 }
 
 /// Checks the sets of a board file.

@@ -19,7 +19,8 @@ pub fn spec(inputs: &Inputs) -> Result<StageSpec> {
             Source::Pin(pin) => (cx.fetched(pin)?.path.clone(), format!("of pin `{}`", pin.id())),
             Source::File(path) => (path.clone(), format!("`{}`", path.display())),
         };
-        let refused = |e: &dyn std::fmt::Display| Failure::new(format!("the DDR blob {name} is refused")).why(e);
+        let refused =
+            |e: &dyn std::fmt::Display| Failure::new(format!("the DDR blob {name} is refused")).why(e);
         let blob = ddr::parse(&std::fs::read(&path)?).and_then(Blob::accepted).map_err(|e| refused(&e))?;
         if let Source::Pin(pin) = &source {
             let wanted: Version = pin.version.parse().map_err(|e| refused(&e))?;

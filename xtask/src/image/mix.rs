@@ -53,11 +53,13 @@ pub fn judge(selection: &Selection, board: &Board, manifests: &Manifests, untest
         }
         Err(unknown) if untested => {
             eprintln!("untested: {unknown}");
-            let why: Vec<String> = unknown.lines().iter().skip(1).map(|line| line.trim().to_owned()).collect();
+            let why: Vec<String> =
+                unknown.lines().iter().skip(1).map(|line| line.trim().to_owned()).collect();
             Ok(Known { parts: mix.to_string(), evidence: Evidence::Untested, reason: why.join("; ") })
         }
-        Err(unknown) => Err(unknown
-            .hint("`--untested` builds it all the same, and the map says so; have a way back before flashing it")),
+        Err(unknown) => Err(unknown.hint(
+            "`--untested` builds it all the same, and the map says so; have a way back before flashing it",
+        )),
     }
 }
 
@@ -72,7 +74,8 @@ fn ddr_label(selected: &str, manifests: &Manifests) -> Result<String> {
         .and_then(ddr::Blob::accepted)
         .map_err(|e| Failure::new(format!("the DDR blob `{selected}` is refused")).why(e))?;
     let digest = sha256_bytes(&bytes);
-    let pin = manifests.pins().find(|p| p.manifest == "rkbin" && p.identity().split(',').any(|d| d == digest));
+    let pin =
+        manifests.pins().find(|p| p.manifest == "rkbin" && p.identity().split(',').any(|d| d == digest));
     Ok(pin.map_or_else(|| format!("file-{}", blob.version), |pin| pin.label.clone()))
 }
 

@@ -101,6 +101,13 @@ pub fn build(args: &Args) -> Result<()> {
     let elapsed = screen.elapsed();
     drop(screen);
     println!("{}", summary(&cx, &path, &selection, &kernel, elapsed)?);
+    println!("parts     {} ({})", known.parts, known.reason);
+    if selection.bootloader == Bootloader::UBoot {
+        // Nothing on a card can change it, and it is the first suspect when a good card does not boot.
+        eprintln!(
+            "hint: a loader in the board's SPI flash or eMMC runs before the card's: docs/hardware.md, section 2"
+        );
+    }
     Ok(())
 }
 

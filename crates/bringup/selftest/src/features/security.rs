@@ -17,7 +17,8 @@ pub(super) const TOPIC: Topic = Topic {
 
 /// Talos's order (talos-contracts 6.1) without loadpin, which this kernel does not have, and without AppArmor:
 /// SELinux and it exclude each other (`LSM_FLAG_EXCLUSIVE`), and the first one of the list is the one that runs.
-const ORDER: [&str; 6] = ["yama", "selinux", "safesetid", "bpf", "lockdown", "landlock"];
+/// Lockdown may start before all others (`SECURITY_LOCKDOWN_LSM_EARLY`), wherever it stands; it has a check of its own.
+const ORDER: [&str; 5] = ["yama", "selinux", "safesetid", "bpf", "landlock"];
 
 fn run(place: &Place, lines: &mut Lines<'_>) {
     let mounted = place.folder("securityfs").map_err(Trouble::from).and_then(|dir| {
@@ -72,8 +73,12 @@ mod tests {
 
     #[test]
     fn the_order_counts_and_further_modules_do_not() {
-        let good = "capability,yama,selinux,safesetid,bpf,lockdown,landlock,ima\n";
-        order(good).expect("Talos's order");
+        for good in [
+            "capability,yama,selinux,safesetid,bpf,lockdown,landlock,ima\n",
+            "lockdown,capability,yama,selinux,safesetid,bpf,landlock,ima\n",
+        ] {
+            order(good).expect("Talos's order");
+        }
         for bad in [
             "capability,yama,selinux,safesetid,bpf,lockdown",
             "capability,selinux,yama,safesetid,bpf,lockdown,landlock",

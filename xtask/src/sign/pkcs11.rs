@@ -79,8 +79,8 @@ pub(super) fn open(
     let mut seen = Vec::new();
     for slot in library.get_slots_with_token().map_err(|e| wrong("its slots cannot be listed", &e))? {
         let info = library.get_token_info(slot).map_err(|e| wrong("a token cannot be asked", &e))?;
-        if !uri.token.as_ref().is_none_or(|t| t == info.label())
-            || !uri.serial.as_ref().is_none_or(|s| s == info.serial_number())
+        if uri.token.as_ref().is_some_and(|t| t != info.label())
+            || uri.serial.as_ref().is_some_and(|s| s != info.serial_number())
         {
             seen.push(format!("`{}`", info.label()));
             continue;

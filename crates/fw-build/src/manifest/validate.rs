@@ -165,6 +165,7 @@ fn origin(raw: RawOrigin, snapshot: Option<&str>) -> Result<Origin, String> {
             }
         }
         RawOrigin::Pypi { file, sha256, size_bytes } => {
+            check_word("file", &file)?;
             // Source packages run their own code when they are fetched, and compiled ones differ by machine.
             if !file.ends_with("-none-any.whl") || file.split('-').count() != 5 {
                 return Err(format!(

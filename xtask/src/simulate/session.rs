@@ -246,7 +246,7 @@ impl<'r> Session<'r> {
         self.stop_autoboot = true;
     }
 
-    /// Presses Enter in GRUB's menu, whose three seconds are 2 700 million instructions.
+    /// Presses Enter in GRUB's menu: its three seconds of waiting are executed like everything else.
     pub fn hurry(&mut self) {
         self.hurry = true;
     }

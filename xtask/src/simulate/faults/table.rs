@@ -328,7 +328,7 @@ pub const ALL: &[Fault] = &[
         "the SD host is disabled in U-Boot's device tree",
         loader::u_boot_sd_disabled,
         Grub,
-        Ends(Stage::UBoot, "u-boot-exception"),
+        Ends(Stage::UBoot, "nothing-to-boot"),
     ),
     fault(
         "otp-unreadable",

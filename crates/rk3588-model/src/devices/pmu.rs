@@ -65,6 +65,26 @@ const DOMAINS: [Domain; 26] = [
     domain(29, 37, 26),
 ];
 
+/// Gates of domains inside of other domains, and the gates of those (nesting of `rk3588-base.dtsi`; nvm0 in nvm
+/// after TF-A `pmu_power_domains_suspend`): nputop, npu1, npu2, venc0, venc1, rkvdec0, rkvdec1, rga30, av1, fec,
+/// isp1, vo0, nvm0. Without power outside there is none inside: Linux switches `npu` off at its start and
+/// refuses domains in it that still claim to be on.
+const PARENTS: [(u32, u32); 13] = [
+    (3, 1),
+    (4, 3),
+    (5, 3),
+    (6, 2),
+    (7, 6),
+    (8, 2),
+    (9, 2),
+    (11, 10),
+    (12, 10),
+    (14, 13),
+    (15, 13),
+    (18, 17),
+    (25, 24),
+];
+
 /// PMU part 2. Bits as written: 1 = off, or idle.
 #[derive(Debug, Default)]
 pub struct Pmu {
@@ -83,16 +103,22 @@ fn bit(halves: &[u16; 3], number: u32) -> bool {
 }
 
 impl Pmu {
-    /// Status word whose bits are set for domains that are on and off respectively.
+    /// Whether a domain, or one that it lies in, is gated.
+    fn is_off(&self, gate: u32) -> bool {
+        let parent = PARENTS.iter().find(|(child, _)| *child == gate).map(|(_, parent)| *parent);
+        bit(&self.power_gate, gate) || parent.is_some_and(|parent| self.is_off(parent))
+    }
+
+    /// Repair status: bit set = domain on.
     fn repair_status(&self) -> u32 {
-        DOMAINS.iter().filter(|d| !bit(&self.power_gate, d.gate)).fold(0, |all, d| all | 1 << d.repair)
+        DOMAINS.iter().filter(|d| !self.is_off(d.gate)).fold(0, |all, d| all | 1 << d.repair)
     }
 
     /// Memory status: bit set = memory off.
     fn memory_status(&self, word: u32) -> u32 {
         DOMAINS
             .iter()
-            .filter(|d| bit(&self.power_gate, d.gate) || bit(&self.memory_gate, d.gate))
+            .filter(|d| self.is_off(d.gate) || bit(&self.memory_gate, d.gate))
             .filter_map(|d| d.memory)
             .filter(|m| m / 32 == word)
             .fold(0, |all, m| all | 1 << (m % 32))
@@ -102,7 +128,7 @@ impl Pmu {
     fn chain_status(&self, word: u32) -> u32 {
         DOMAINS
             .iter()
-            .filter(|d| !bit(&self.power_gate, d.gate))
+            .filter(|d| !self.is_off(d.gate))
             .filter_map(|d| d.memory)
             .filter(|m| m / 32 == word)
             .fold(0, |all, m| all | 1 << (m % 32))

@@ -31,6 +31,7 @@ const LCR_DLAB: u32 = 0x80;
 /// Transmitter and its holding register empty (16550, bits 6 and 5).
 const LSR_IDLE: u32 = 0x60;
 const LSR_DATA: u32 = 0x01;
+const MCR_LOOP: u32 = 0x10;
 const IER_RECEIVE: u32 = 0x01;
 const IER_TRANSMIT: u32 = 0x02;
 const IIR_NONE: u32 = 0x01;
@@ -54,6 +55,7 @@ pub struct Uart {
     line_control: u32,
     divisor: u32,
     interrupt_enable: u32,
+    modem_control: u32,
     transmit_empty_pending: bool,
     input: VecDeque<u8>,
     output: Vec<u8>,
@@ -67,6 +69,7 @@ impl Uart {
             line_control: 0,
             divisor: 0,
             interrupt_enable: 0,
+            modem_control: 0,
             transmit_empty_pending: false,
             input: VecDeque::new(),
             output: Vec::new(),
@@ -116,6 +119,16 @@ impl Uart {
         lines.set(self.spi, self.cause() != IIR_NONE);
     }
 
+    /// Handshake inputs. In loop mode they are the outputs RTS, DTR, OUT1 and OUT2: Linux tells a 16550 from
+    /// nothing by this (`autoconfig` of `8250_port.c`).
+    fn modem_status(&self) -> u32 {
+        if self.modem_control & MCR_LOOP == 0 {
+            return MSR_READY;
+        }
+        let outputs = self.modem_control;
+        (outputs >> 1 & 1) << 4 | (outputs & 1) << 5 | (outputs >> 2 & 1) << 6 | (outputs >> 3 & 1) << 7
+    }
+
     fn divisor_latch(&self) -> bool {
         self.line_control & LCR_DLAB != 0
     }
@@ -140,7 +153,8 @@ impl Device for Uart {
                 let idle = if cx.has(Behaviour::UartReady) { LSR_IDLE } else { 0 };
                 idle | if self.input.is_empty() { 0 } else { LSR_DATA }
             }
-            MSR => MSR_READY,
+            MCR => self.modem_control,
+            MSR => self.modem_status(),
             USR => USR_IDLE | if self.input.is_empty() { 0 } else { 0x08 },
             TFL => 0,
             RFL => self.input.len().min(64) as u32,
@@ -148,7 +162,7 @@ impl Device for Uart {
             CPR | UCV => 0,
             // RS485 control and the fraction of the divisor: not there, so drivers do without (`8250_dwlib.c`).
             RS485_FIRST..=DLF => 0,
-            MCR | SCR | SRR => return Read::Plain,
+            SCR | SRR => return Read::Plain,
             _ => return Read::Unknown,
         };
         self.update_line(cx.lines);
@@ -177,7 +191,8 @@ impl Device for Uart {
             // stage's driver does, so it stays.
             IIR_FCR => {}
             LCR => self.line_control = byte,
-            MCR | SCR | SRR | LSR | MSR => return Write::Plain,
+            MCR => self.modem_control = byte,
+            SCR | SRR | LSR | MSR => return Write::Plain,
             0x20..=0xfc => return Write::Plain,
             _ => return Write::Unknown,
         }

@@ -154,6 +154,10 @@ fn power_domains_follow_their_gates() {
     bench.write(0xfd8d_8150, 0x0200_0200); // nvm0 off: its memory is in the second word
     assert_eq!(bench.read(0xfd8d_81fc), 1 << 1);
     assert_eq!(bench.read(0xfd8d_81f4) & 2, 0);
+    bench.write(0xfd8d_814c, 0x0002_0002); // npu off, and nputop, npu1, npu2 in it
+    assert_eq!((bench.read(0xfd8d_8180) & 2, bench.read(0xfd8d_8290) & 0b1_1100), (2, 0));
+    bench.write(0xfd8d_814c, 0x0002_0000);
+    assert_eq!(bench.read(0xfd8d_8290) & 0b1_1100, 0b1_1100);
     bench.write(0xfd8d_8110, 0x0001_0001);
     assert_eq!((bench.read(0xfd8d_8118), bench.read(0xfd8d_8120)), (1 << 16, 1 << 16));
 }
@@ -373,6 +377,11 @@ fn uarts_print_and_listen() {
     bench.write(UART2 + 0x0c, 3);
     assert_eq!(bench.soc.devices.uarts[2].divisor(), 1);
     assert_eq!(bench.read(UART2 + 0x14), 0x60);
+    // Loop, OUT2 and RTS come back as carrier and clear to send.
+    assert_eq!(bench.read(UART2 + 0x18), 0xb0);
+    bench.write(UART2 + 0x10, 0x1a);
+    assert_eq!(bench.read(UART2 + 0x18), 0x90);
+    bench.write(UART2 + 0x10, 0);
     bench.write(UART2, b'x'.into());
     assert_eq!(bench.soc.devices.uarts[2].take_output(), b"x");
     assert_eq!(bench.soc.devices.uarts[2].type_bytes(b"ok"), 2);

@@ -14,8 +14,10 @@ use crate::sys::loopdev::{self, Access};
 pub(super) const TOPIC: Topic = Topic { name: "crypt", checks: &["dm.crypt"], network: Network::Own, run };
 
 /// Key 1 and key 2 of IEEE 1619-2007 (2018 edition: annex B), vector 10, XTS-AES-256: LUKS2's default cipher.
-const KEY: &str = "2718281828459045235360287471352662497757247093699959574966967627\
-                   3141592653589793238462643383279502884197169399375105820974944592";
+const KEY: &str = "27182818284590452353602874713526\
+                   62497757247093699959574966967627\
+                   31415926535897932384626433832795\
+                   02884197169399375105820974944592";
 /// Its data unit: `plain64` numbers sectors of 512 bytes.
 const SECTOR: u64 = 0xff;
 /// How its ciphertext begins. The plaintext is 00 to ff, twice.

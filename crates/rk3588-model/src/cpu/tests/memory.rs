@@ -158,6 +158,19 @@ fn code_that_was_overwritten_is_decoded_again() {
 }
 
 #[test]
+fn code_in_a_page_that_was_written_before_is_seen_to_change() {
+    // str w2, [x1]; blr x1; str w4, [x1]; isb; blr x1: the first store leaves the page in the TLB.
+    let mut bench = Bench::new(&[0xb900_0022, 0xd63f_0020, 0xb900_0024, 0xd503_3fdf, 0xd63f_0020]);
+    bench.put(DATA + 4, &[0xd65f_03c0]);
+    // add x3, x3, #1; add x3, x3, #16
+    for (register, value) in [(1, DATA), (2, 0x9100_0463), (4, 0x9100_4063)] {
+        bench.cpu.set_x(register, value);
+    }
+    bench.run(9);
+    assert_eq!(bench.cpu.x(3), 17);
+}
+
+#[test]
 fn the_memory_limit_ends_the_run() {
     // str x0, [x0]; add x0, x0, #4096; b .-8
     let mut bench = Bench::new(&[0xf900_0000, 0x9140_0400, 0x17ff_fffe]);

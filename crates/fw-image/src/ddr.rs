@@ -15,7 +15,7 @@ const LINE_START: &[u8] = b"DDR ";
 /// The oldest version that may go into an image: v1.16 lowered LPDDR5 to 2400 MHz and fixed the hang
 /// of single-rank LPDDR5 (facts of the board, ground rule 9).
 pub const MINIMUM: Version = Version { major: 1, minor: 16 };
-/// Versions known not to start this board.
+/// Versions with which memory errors are reported on RK3588 boards (armbian/rkbin PR 24).
 pub const KNOWN_BAD: [Version; 1] = [Version { major: 1, minor: 13 }];
 
 /// Why a file was not accepted as a DDR blob.
@@ -116,7 +116,7 @@ impl Blob {
         let why = match self.version.verdict() {
             Verdict::Accepted => return Ok(self),
             Verdict::TooOld => format!("older than {MINIMUM}, which fixed the hang of single-rank LPDDR5"),
-            Verdict::KnownBad => "which is known not to start this board".to_owned(),
+            Verdict::KnownBad => "with which memory errors are reported".to_owned(),
         };
         Err(Error::Refused { version: self.version, why })
     }

@@ -84,7 +84,7 @@ pub enum Verdict {
     Accepted,
     /// Older than [`MINIMUM`].
     TooOld,
-    /// Reported not to start this board.
+    /// Memory errors are reported with it.
     KnownBad,
 }
 

@@ -57,7 +57,7 @@ fn must_fail_01_another_mix_without_the_flag() {
 fn must_fail_02_old_and_known_bad_blobs_even_with_the_flag() {
     let dir = tempfile::tempdir().expect("folder");
     for (version, why) in
-        [("v1.15", "older than v1.16"), ("v1.13", "known not to start"), ("v1.08", "older than")]
+        [("v1.15", "older than v1.16"), ("v1.13", "memory errors are reported"), ("v1.08", "older than")]
     {
         let path = file(&dir, version, &blob(version));
         let text = known(&["--ddr", &path, "--untested"]).expect_err("refused").to_string();

@@ -13,13 +13,13 @@ fn aborted(_: Fault) -> Cause {
 
 /// A load by its size code `op.x`, `size << 2 | opc` of the encoding, into `op.d`.
 pub fn load(core: &mut Core, env: &mut Env<'_>, op: &Op, address: u64, index: usize) -> Result<(), Cause> {
-    let value = match op.x >> 2 {
-        0 => core.load::<1>(env, address, index),
-        1 => core.load::<2>(env, address, index),
-        2 => core.load::<4>(env, address, index),
-        _ => core.load::<8>(env, address, index),
-    }
-    .map_err(aborted)?;
+    let value = core.load_sized(env, address, 1 << (op.x >> 2), index).map_err(aborted)?;
+    keep_loaded(core, op, value);
+    Ok(())
+}
+
+/// Writes what a load read into `op.d`, extended as the size code in `op.x` says.
+fn keep_loaded(core: &mut Core, op: &Op, value: u64) {
     let unused = 64 - (8 << (op.x >> 2));
     let signed = ((value << unused) as i64 >> unused) as u64;
     core.r[usize::from(op.d & 63)] = match op.x & 3 {
@@ -27,7 +27,6 @@ pub fn load(core: &mut Core, env: &mut Env<'_>, op: &Op, address: u64, index: us
         3 => signed & 0xffff_ffff,
         _ => value,
     };
-    Ok(())
 }
 
 /// LDTR and its family.
@@ -39,14 +38,7 @@ pub fn load_unprivileged(
     index: usize,
 ) -> Result<(), Cause> {
     let value = core.unprivileged(env, |core, env| core.load_sized(env, address, 1 << (op.x >> 2), index));
-    let value = value.map_err(aborted)?;
-    let unused = 64 - (8 << (op.x >> 2));
-    let signed = ((value << unused) as i64 >> unused) as u64;
-    core.r[usize::from(op.d & 63)] = match op.x & 3 {
-        2 => signed,
-        3 => signed & 0xffff_ffff,
-        _ => value,
-    };
+    keep_loaded(core, op, value.map_err(aborted)?);
     Ok(())
 }
 

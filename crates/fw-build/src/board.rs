@@ -64,6 +64,8 @@ pub enum Switch {
 pub struct Disk {
     /// File name without suffix.
     pub image: String,
+    /// Talos lines that have this layout, as in `v1.10`.
+    pub talos: Vec<String>,
     /// Size of the disk in bytes.
     pub size_bytes: u64,
     /// Sectors that the overlay reserves before the partitions.
@@ -72,6 +74,21 @@ pub struct Disk {
     pub regions: Vec<Region>,
     /// Partitions in order.
     pub partitions: Vec<Partition>,
+    /// What differs for other Talos lines.
+    #[serde(default)]
+    pub layouts: Vec<LayoutChange>,
+}
+
+/// What differs from the board file's layout for some Talos lines.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LayoutChange {
+    /// Talos lines, as in `v1.11`.
+    pub talos: Vec<String>,
+    /// Size of the disk in bytes.
+    pub size_bytes: u64,
+    /// Sizes of partitions in MiB, by name.
+    pub partition_mib: BTreeMap<String, u64>,
 }
 
 /// A raw region outside of partitions, filled by a stage's output.
@@ -204,7 +221,53 @@ pub fn select_var(name: &str) -> String {
 }
 
 impl Disk {
+    /// The layout for a Talos line, as in `v1.13`.
+    ///
+    /// # Errors
+    /// The board file has none for it.
+    pub fn for_talos(&self, line: &str) -> Result<Disk> {
+        let names = |lines: &[String]| lines.iter().any(|l| l == line);
+        let mut disk = Disk { talos: vec![line.to_owned()], layouts: Vec::new(), ..self.clone() };
+        if names(&self.talos) {
+            return Ok(disk);
+        }
+        let Some(change) = self.layouts.iter().find(|c| names(&c.talos)) else {
+            let known = self.talos.iter().chain(self.layouts.iter().flat_map(|c| &c.talos));
+            let known: Vec<&str> = known.map(String::as_str).collect();
+            return Err(Failure::new(format!("the board file has no disk layout for Talos {line}"))
+                .why(format!("it has those of {}", known.join(", "))));
+        };
+        disk.size_bytes = change.size_bytes;
+        for (name, size_mib) in &change.partition_mib {
+            let partition = disk.partitions.iter_mut().find(|p| p.name == *name);
+            let partition = partition.ok_or_else(|| {
+                Failure::new(format!("the disk layout of Talos {line} names partition `{name}`"))
+                    .why("`disk.partitions` has none of this name")
+            })?;
+            partition.size_mib = *size_mib;
+        }
+        Ok(disk)
+    }
+
+    /// [`Disk::check_one`] for every line, none of which may be named twice.
     fn check(&self) -> Result<()> {
+        let mut seen: Vec<&String> = Vec::new();
+        for line in self.talos.iter().chain(self.layouts.iter().flat_map(|c| &c.talos)) {
+            if seen.contains(&line) {
+                return Err(Failure::new(format!("two disk layouts are for Talos {line}")));
+            }
+            seen.push(line);
+            self.for_talos(line)?
+                .check_one()
+                .map_err(|e| e.during(format!("disk layout of Talos {line}")))?;
+        }
+        if self.talos.is_empty() {
+            return Err(Failure::new("`disk.talos` is empty").why("the layout is for no line of Talos"));
+        }
+        Ok(())
+    }
+
+    fn check_one(&self) -> Result<()> {
         if !self.size_bytes.is_multiple_of(SECTOR_BYTES) {
             return Err(Failure::new(format!("`disk.size-bytes` {} is no multiple of 512", self.size_bytes)));
         }
@@ -347,6 +410,33 @@ mod tests {
         assert!(text.contains("two regions are named `u-boot`"), "{text}");
         let text = refused("filesystem = \"zero\"", "filesystem = \"fat32\"");
         assert!(text.contains("partitions `EFI` and `BIOS` have the same content"), "{text}");
+    }
+
+    #[test]
+    fn layouts_of_the_lines() {
+        let disk = Board::parse(TEXT).expect("valid").disk;
+        let boot = |line: &str| {
+            let layout = disk.for_talos(line).expect(line);
+            (layout.size_bytes >> 20, layout.partitions[2].size_mib, layout.talos)
+        };
+        assert_eq!(boot("v1.10"), (1246, 1000, vec!["v1.10".to_owned()]));
+        for line in ["v1.11", "v1.12", "v1.13", "v1.14"] {
+            assert_eq!(boot(line), (2246, 2000, vec![line.to_owned()]));
+        }
+        let text = disk.for_talos("v1.9").expect_err("no such layout").to_string();
+        assert!(text.contains("no disk layout for Talos v1.9") && text.contains("v1.10, v1.11"), "{text}");
+    }
+
+    #[test]
+    fn must_fail_11_layouts() {
+        let text = refused("talos = [\"v1.11\"", "talos = [\"v1.10\"");
+        assert!(text.contains("two disk layouts are for Talos v1.10"), "{text}");
+        let text = refused("{ BOOT = 2000 }", "{ STATE = 2000 }");
+        assert!(text.contains("names partition `STATE`"), "{text}");
+        let text = refused("{ BOOT = 2000 }", "{ BOOT = 3000 }");
+        assert!(text.contains("disk layout of Talos v1.11") && text.contains("do not fit"), "{text}");
+        assert!(refused("talos = [\"v1.10\"]", "talos = []").contains("`disk.talos` is empty"));
+        assert!(refused("partition-mib", "partitions-mib").contains("unknown field"));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use common::{image, plan};
 use fw_image::cmdline::{Cmdline, CmdlineError, MAX_BYTES};
 use fw_image::grubcfg::{self, Config, Entry, GrubError, Label, Reset};
 use fw_image::map::{Evidence, ImageMap, MapError, Origin, Presence, Region, SCHEMA_VERSION, Userland};
+use fw_image::talos::Line;
 
 const OVERLAY: [&str; 4] = [
     "console=tty0",
@@ -17,21 +18,21 @@ const OVERLAY: [&str; 4] = [
     "talos.dashboard.disabled=1",
 ];
 
+/// What the board's overlay gives, in Talos's order.
+const BOARD: &str = "talos.platform=metal console=tty0 console=ttyS2,1500000n8 sysctl.kernel.kexec_load_disabled=1 \
+     talos.dashboard.disabled=1";
+
 #[test]
-fn command_line_of_the_board() {
-    let line = Cmdline::metal_arm64_v1_10(&OVERLAY, &[]).unwrap();
-    assert_eq!(
-        line.to_string(),
-        "talos.platform=metal console=tty0 console=ttyS2,1500000n8 sysctl.kernel.kexec_load_disabled=1 \
-         talos.dashboard.disabled=1 init_on_alloc=1 slab_nomerge pti=on consoleblank=0 \
-         nvme_core.io_timeout=4294967295 printk.devkmsg=on ima_template=ima-ng ima_appraise=fix \
-         ima_hash=sha512 selinux=1"
-    );
+fn command_line_of_the_board_for_each_line() {
+    for talos in Line::ALL {
+        let line = Cmdline::metal_arm64(talos, &OVERLAY, &[]).unwrap();
+        assert_eq!(line.to_string(), format!("{BOARD} {}", talos.default_arguments().join(" ")));
+    }
 }
 
 #[test]
 fn command_line_without_an_overlay_has_the_platforms_consoles() {
-    let line = Cmdline::metal_arm64_v1_10::<&str>(&[], &[]).unwrap().to_string();
+    let line = Cmdline::metal_arm64::<&str>(Line::V1_10, &[], &[]).unwrap().to_string();
     assert!(line.starts_with("talos.platform=metal console=ttyAMA0 console=tty0 init_on_alloc=1 "), "{line}");
 }
 
@@ -46,24 +47,58 @@ fn extra_arguments_replace_add_and_delete() {
         "quiet",
         "-nothing",
     ];
-    let line = Cmdline::metal_arm64_v1_10(&OVERLAY, &extra).unwrap().arguments();
+    let line = Cmdline::metal_arm64(Line::V1_10, &OVERLAY, &extra).unwrap().arguments();
     assert_eq!(line[..3], ["talos.platform=metal", "console=ttyS0", "sysctl.kernel.kexec_load_disabled=1"]);
     assert!(!line.iter().any(|a| a.starts_with("pti") || a.starts_with("talos.dashboard")), "{line:?}");
     // Added values stand with the key, after the one it had.
     assert_eq!(line[line.len() - 3..], ["selinux=1", "selinux=0", "quiet"]);
 }
 
+/// Where the order of the words matters: read from go-procfs, and compared with it in `conformance/`.
+#[test]
+fn extra_arguments_in_the_order_of_their_keys() {
+    let tail = |extra: &[&str]| {
+        let line = Cmdline::metal_arm64(Line::V1_14, &[], extra).unwrap().to_string();
+        let base = Cmdline::metal_arm64::<&str>(Line::V1_14, &[], &[]).unwrap().to_string();
+        line.strip_prefix(&base).unwrap_or(&line).trim_start().to_owned()
+    };
+    assert_eq!(tail(&["quiet", "-quiet"]), "", "the deletion comes second");
+    assert_eq!(tail(&["-quiet", "quiet"]), "quiet");
+    assert_eq!(tail(&["a=1", "b", "a=2"]), "a=1 a=2 b");
+    assert_eq!(tail(&["a=1", "a=2", "-a=1"]), "a=2");
+    assert_eq!(
+        tail(&["a=1", "a=2", "-a=1", "-a"]),
+        "a=2",
+        "the first of the deletions decides what kind it is"
+    );
+    assert_eq!(tail(&["a=1", "a=2", "-a", "-a=1"]), "");
+    assert_eq!(tail(&["a="]), "a");
+    assert_eq!(tail(&["-", "x"]), "- x");
+    // A key that lost its values keeps its place, one that was deleted does not.
+    assert!(tail(&["-pti=on", "pti=off"]).contains(" slab_nomerge pti=off consoleblank=0 "));
+    assert!(tail(&["-pti", "pti=off"]).ends_with(" pti=off"));
+}
+
 #[test]
 fn command_lines_that_must_fail() {
-    let form = |a: &str| Err(CmdlineError::Form(a.to_owned()));
-    for argument in ["", "=1", "a b", "a=\"b", "a=b\n", "a=b c"] {
-        assert_eq!(Cmdline::metal_arm64_v1_10(&[argument], &[]), form(argument));
+    let of = |overlay: &[&str], extra: &[&str]| Cmdline::metal_arm64(Line::V1_10, overlay, extra);
+    for argument in ["", "=1", "a b", "a=\"b", "a=b\n", "a=b c", "-=1"] {
+        let form = Err(CmdlineError::Form(argument.to_owned()));
+        assert_eq!(of(&[argument], &[]), form);
+        assert_eq!(of(&[], &[argument]), form);
     }
-    assert!(Cmdline::metal_arm64_v1_10(&["dyndbg=\"file drivers/usb/* +p\""], &[]).is_ok());
-    let repeated = Cmdline::metal_arm64_v1_10(&["slab_nomerge"], &[]);
+    let repeated = of(&["slab_nomerge"], &[]);
     assert_eq!(repeated, Err(CmdlineError::RepeatsDefault("slab_nomerge".to_owned())));
+    // No default of v1.10's, but one of v1.12's.
+    assert!(of(&["module.sig_enforce=0"], &[]).is_ok());
+    assert!(Cmdline::metal_arm64(Line::V1_12, &["module.sig_enforce=0"], &[]).is_err());
     let long = format!("a={}", "x".repeat(MAX_BYTES));
-    assert!(matches!(Cmdline::metal_arm64_v1_10(&[long.as_str()], &[]), Err(CmdlineError::TooLong(_))));
+    assert!(matches!(of(&[long.as_str()], &[]), Err(CmdlineError::TooLong(_))));
+    // Taken apart at its blanks, the first comes out whole, the second is taken for a deletion.
+    let (whole, cut) = ("dyndbg=\"file drivers/usb/* +p\"", "dyndbg=\"file drivers/usb/* -p\"");
+    assert!(of(&[], &[whole]).unwrap().to_string().ends_with(whole));
+    assert_eq!(of(&[], &[cut]), Err(CmdlineError::Quoted(cut.to_owned())));
+    assert_eq!(of(&[], &[whole, "+p\""]), Err(CmdlineError::Form("+p\"".to_owned())));
 }
 
 /// The form of Talos's own renderer, line by line.
@@ -93,9 +128,13 @@ const CMDLINE: &str = r#"talos.platform=metal x={a};&$b|<c>"d\e"#;
 
 #[test]
 fn grub_golden_both_ways() {
-    let config = Config::image("v1.10.9", CMDLINE);
-    assert_eq!(config.render().unwrap(), GOLDEN);
-    assert_eq!(grubcfg::parse(GOLDEN).unwrap(), config);
+    // The writers of v1.10 and of v1.11 to v1.14 differ only where there is a fallback; the reader never changed.
+    for version in ["v1.10.9", "v1.11.6", "v1.12.11", "v1.13.9", "v1.14.0-rc.1"] {
+        let config = Config::image(version, CMDLINE);
+        let golden = GOLDEN.replace("v1.10.9", version);
+        assert_eq!(config.render().unwrap(), golden);
+        assert_eq!(grubcfg::parse(&golden).unwrap(), config);
+    }
 }
 
 #[test]
@@ -113,13 +152,24 @@ fn grub_with_two_slots_and_a_fallback() {
 }
 
 #[test]
+fn must_fail_grub_cfg_with_a_second_default() {
+    let twice = "set default=\"A - Talos v1.10.9\"";
+    // Anywhere, indented or not, of the same entry or not: Talos counts lines.
+    for second in [twice.to_owned(), format!("  {twice}"), "set default=\"B\"".to_owned()] {
+        let text = GOLDEN.replacen("insmod all_video", &format!("insmod all_video\n{second}"), 1);
+        let error = grubcfg::parse(&text).unwrap_err();
+        assert_eq!(error, GrubError::Defaults(2));
+        assert!(error.to_string().contains("2 `set default") && error.to_string().contains("exactly one"));
+    }
+}
+
+#[test]
 fn grub_files_that_must_fail() {
     let parse = |from: &str, to: &str| {
         assert!(GOLDEN.contains(from), "`{from}` is not in the file");
         grubcfg::parse(&GOLDEN.replacen(from, to, 1)).unwrap_err()
     };
     assert_eq!(parse("set default=", "set somehow="), GrubError::Defaults(0));
-    assert_eq!(parse("insmod", "set default=\"A\"\ninsmod"), GrubError::Defaults(2));
     let fallbacks = "set fallback=\"A\"\nset fallback=\"A\"\ninsmod";
     assert_eq!(parse("insmod", fallbacks), GrubError::Fallbacks(2));
     let missing = GrubError::Missing { what: "fallback", label: Label::B };

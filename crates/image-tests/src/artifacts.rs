@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use fs_err as fs;
-use fw_build::board::Board;
+use fw_build::board::{Board, Disk};
 use fw_build::{Failure, Result};
 use fw_image::map::ImageMap;
+use fw_image::talos::Line;
 use fw_image::xz;
 
 /// The artifacts of one build.
@@ -20,6 +21,10 @@ pub struct Artifacts {
     pub board: Board,
     /// The image's map.
     pub map: ImageMap,
+    /// The line of Talos that the image is laid out for.
+    pub line: Line,
+    /// The board file's layout for that line.
+    pub disk: Disk,
     paths: BTreeMap<(String, String), PathBuf>,
     raw: std::fs::File,
 }
@@ -49,11 +54,14 @@ impl Artifacts {
         }
         let map = fs::read_to_string(out.join(format!("{}.map.json", board.disk.image)))?;
         let map = ImageMap::from_json(&map).map_err(|e| Failure::new("cannot read the image map").why(e))?;
+        let line =
+            Line::of(&map.talos_version).map_err(|e| Failure::new("cannot use the image map").why(e))?;
+        let disk = board.disk.for_talos(line.name())?;
         // No name: it is gone with the process, however that ends.
         let mut raw = tempfile::tempfile()?;
         let packed = fs::File::open(out.join(format!("{}.raw.xz", board.disk.image)))?;
         xz::decompress(packed, &mut raw).map_err(|e| Failure::new("cannot unpack the image").why(e))?;
-        Ok(Artifacts { root, board, map, paths, raw })
+        Ok(Artifacts { root, board, map, line, disk, paths, raw })
     }
 
     /// The raw image, with a position of its own.

@@ -12,6 +12,8 @@ use fw_image::fdt::Tree;
 use fw_image::grubcfg;
 use fw_image::kernel::{ikconfig, image};
 use fw_image::map;
+use fw_image::meta::{Meta, Source};
+use fw_image::talos::Line;
 use image_tests::artifacts::Artifacts;
 use image_tests::modules::{TREE, Userland};
 use image_tests::{files, kernel, loader, modules, paths, table};
@@ -82,22 +84,27 @@ fn must_fail_damaged_loaders() -> Failable {
 
 #[test]
 #[cfg_attr(not(artifacts), ignore = "no built image; run `cargo xtask image --userland bringup`")]
-fn table_is_talos_v1_10() -> Failable {
+fn table_is_that_of_the_talos_line() -> Failable {
     let a = Artifacts::get();
-    let partitions = table::check(&a.board.disk, &mut a.raw()?)?;
-    // The published layout of v1.10 with an offset of 20480 sectors.
+    let partitions = table::check(&a.disk, &mut a.raw()?)?;
+    // The published layout of v1.10 with an offset of 20480 sectors; from v1.11 on BOOT has 1000 MiB more.
     let places: Vec<_> = partitions.iter().map(|p| (p.name.as_str(), p.first.0, p.last.0)).collect();
+    let more = if a.line == Line::V1_10 { 0 } else { 1000 << 11 };
     let expected = [
         ("EFI", 22528, 227_327),
         ("BIOS", 227_328, 229_375),
-        ("BOOT", 229_376, 2_277_375),
-        ("META", 2_277_376, 2_279_423),
+        ("BOOT", 229_376, 2_277_375 + more),
+        ("META", 2_277_376 + more, 2_279_423 + more),
     ];
     assert_eq!(places, expected);
-    for zero in ["BIOS", "META"] {
-        let region = files::region(a, zero)?;
-        assert!(a.bytes(region.offset_bytes, region.length_bytes)?.iter().all(|b| *b == 0), "{zero} is zero");
-    }
+    assert_eq!(a.map.size_bytes, (1246 << 20) + more * SECTOR_BYTES);
+    let bytes = |name: &str| files::region(a, name).and_then(|r| a.bytes(r.offset_bytes, r.length_bytes));
+    assert!(bytes("BIOS")?.iter().all(|b| *b == 0), "BIOS is zero");
+    // Zero, or values that read back from both copies.
+    let (meta, source) = Meta::read(&bytes("META")?)?;
+    assert_eq!(source == Source::Blank, meta.is_empty());
+    assert_eq!(source != Source::Blank, a.map.facts.contains_key("meta"));
+    assert!(!matches!(source, Source::Second(_)), "the first copy is damaged");
     Ok(())
 }
 
@@ -105,7 +112,7 @@ fn table_is_talos_v1_10() -> Failable {
 #[cfg_attr(not(artifacts), ignore = "no built image; run `cargo xtask image --userland bringup`")]
 fn must_fail_damaged_tables() -> Failable {
     let a = Artifacts::get();
-    let last = a.board.disk.size_bytes / SECTOR_BYTES - 1;
+    let last = a.disk.size_bytes / SECTOR_BYTES - 1;
     for (what, lba) in [
         ("primary header", 1),
         ("primary entries", 20482),
@@ -114,19 +121,19 @@ fn must_fail_damaged_tables() -> Failable {
     ] {
         let mut copy = tempfile::tempfile()?;
         std::io::copy(&mut a.raw()?.take(12 << 20), &mut copy)?;
-        copy.set_len(a.board.disk.size_bytes)?;
+        copy.set_len(a.disk.size_bytes)?;
         use std::os::unix::fs::FileExt;
         copy.write_all_at(
             &a.bytes((last - 32) * SECTOR_BYTES, 33 * SECTOR_BYTES)?,
             (last - 32) * SECTOR_BYTES,
         )?;
-        table::check(&a.board.disk, &mut copy)?;
+        table::check(&a.disk, &mut copy)?;
         let mut byte = [0];
         copy.read_exact_at(&mut byte, lba * SECTOR_BYTES + 40)?;
         copy.write_all_at(&[byte[0] ^ 1], lba * SECTOR_BYTES + 40)?;
-        assert!(table::check(&a.board.disk, &mut copy).is_err(), "one bit of the {what} goes unseen");
+        assert!(table::check(&a.disk, &mut copy).is_err(), "one bit of the {what} goes unseen");
     }
-    let mut other = a.board.disk.clone();
+    let mut other = a.disk.clone();
     other.partitions[2].size_mib += 1;
     assert!(table::check(&other, &mut a.raw()?).is_err());
     Ok(())
@@ -190,7 +197,8 @@ fn boot_partition_is_what_talos_reads_at_an_upgrade() -> Failable {
     for argument in &a.board.kernel.args {
         assert!(line.split(' ').any(|w| w == argument), "`{argument}` in `{line}`");
     }
-    let talos = Cmdline::metal_arm64_v1_10(&a.board.kernel.args, &[])?;
+    assert_eq!(a.map.facts["kernel-arguments"], line);
+    let talos = Cmdline::metal_arm64(a.line, &a.board.kernel.args, &[])?;
     if a.map.userland == map::Userland::Talos {
         assert_eq!(line, talos.to_string());
     }

@@ -16,6 +16,7 @@ use fw_image::disk::{Content, PartitionPlan, Plan, RawPlan, Start, Written};
 use fw_image::guid::Guid;
 use fw_image::lba::{Lba, MIB};
 use fw_image::map::{self, ImageMap};
+use fw_image::meta::tag_name;
 use fw_image::{bl31, ddr, fat, gpt, grubcfg, xz};
 
 use super::boot::{self, BootFile};
@@ -28,7 +29,7 @@ use crate::stages::Results;
 use crate::userland;
 
 /// Raise it when this step's code changes what it makes.
-const RECIPE_VERSION: u32 = 2;
+const RECIPE_VERSION: u32 = 3;
 
 /// Stages whose outputs lie in the image as they are.
 const IMAGE_STAGES: [&str; 2] = ["dtb", "grub-efi"];
@@ -62,6 +63,8 @@ pub fn ensure(cx: &Context, selection: &Selection, parts: &Parts, screen: &Scree
     inputs.add("file:board", sha256_file(&cx.root.join("boards/nanopi-m6.toml"))?)?;
     inputs.add("setting:cmdline", cmdline.as_str())?;
     inputs.add("setting:talos", selection.talos.as_str())?;
+    // Not the values, which may be secret.
+    inputs.add("setting:meta", sha256_bytes(&meta_partition(selection)?))?;
     inputs.add("setting:userland", selection.userland.name())?;
     inputs.add("setting:bootloader", selection.bootloader.name())?;
     // The map says it; the keys below have what the parts are.
@@ -110,6 +113,13 @@ fn image_stages<'a>(cx: &'a Context, selection: &Selection) -> Vec<&'a str> {
     stages
 }
 
+/// Where META lies in the table: Talos finds it by this label.
+const META: &str = "META";
+
+fn meta_partition(selection: &Selection) -> Result<Vec<u8>> {
+    selection.meta.partition().map_err(|e| Failure::new("the META values cannot be used").why(e))
+}
+
 /// Talos's line for this release with the board's arguments; the self-test adds its console.
 fn kernel_cmdline(cx: &Context, selection: &Selection) -> Result<String> {
     let board = cx.board.kernel.args.iter().map(String::as_str);
@@ -119,8 +129,11 @@ fn kernel_cmdline(cx: &Context, selection: &Selection) -> Result<String> {
         Userland::Bringup => userland::BRINGUP_KERNEL_ARGS.into_iter().chain(board).collect(),
     };
     let extra: Vec<&str> = selection.extra_kernel_args.iter().map(String::as_str).collect();
-    let cmdline = Cmdline::metal_arm64_v1_10(&overlay, &extra)
-        .map_err(|e| Failure::new("the kernel arguments cannot be used").why(e))?;
+    let cmdline = Cmdline::metal_arm64(selection.line, &overlay, &extra).map_err(|e| {
+        Failure::new(format!("the kernel arguments of an image for Talos {} cannot be used", selection.talos))
+            .why(e)
+            .hint("`--extra-kernel-arg` adds one, with a leading `-` it removes one; the board file has the board's own")
+    })?;
     Ok(cmdline.to_string())
 }
 
@@ -148,7 +161,7 @@ impl Assembly<'_> {
             .map(|r| r.start)
             .ok_or_else(|| Failure::new("the board file has no partition `EFI`"))?;
         let mut content = BTreeMap::new();
-        for partition in &self.cx.board.disk.partitions {
+        for partition in &self.selection.disk.partitions {
             let size_bytes = partition.size_mib * MIB;
             let path = match partition.filesystem {
                 Filesystem::Zero => continue,
@@ -224,7 +237,7 @@ impl Assembly<'_> {
     }
 
     fn plan(&self, content: &BTreeMap<String, PathBuf>) -> Result<Plan> {
-        let disk = &self.cx.board.disk;
+        let disk = &self.selection.disk;
         let mut raw = Vec::new();
         if self.selection.bootloader == Bootloader::UBoot {
             for region in &disk.regions {
@@ -255,13 +268,16 @@ impl Assembly<'_> {
                 size_bytes: partition.size_mib * MIB,
                 content: match content.get(&partition.name) {
                     Some(path) => Content::file(path)?,
+                    None if partition.name == META && !self.selection.meta.is_empty() => {
+                        Content::Bytes(meta_partition(self.selection)?)
+                    }
                     None => Content::Zero,
                 },
             });
         }
         Ok(Plan {
             size_bytes: disk.size_bytes,
-            // Talos v1.13 derives its disk GUID from this label.
+            // Talos derives its disk GUID from this label from v1.13 on; before, it is random there and the same here.
             disk_guid: Guid::from_label("talos-image-disk"),
             offset_sectors: disk.offset_sectors,
             partitions,
@@ -314,6 +330,15 @@ impl Assembly<'_> {
             facts.insert("also-trusted-sha256".to_owned(), also.join(" "));
         }
         facts.insert("kernel-arguments".to_owned(), self.cmdline.to_owned());
+        // Talos makes BOOT of v1.13 and later with features that GRUB 2.12 cannot read.
+        facts.insert("boot-xfs-of-talos".to_owned(), self.selection.line.xfs_features().to_string());
+        if !self.selection.meta.is_empty() {
+            // Names only: a value may be secret.
+            let values = self.selection.meta.values().iter();
+            let values: Vec<String> =
+                values.map(|(tag, v)| format!("{tag} ({}, {} bytes)", tag_name(*tag), v.len())).collect();
+            facts.insert("meta".to_owned(), values.join(", "));
+        }
         self.loader_facts(&mut facts)?;
         facts.insert("bootloader".to_owned(), self.selection.bootloader.name().to_owned());
         facts.insert("userland-key".to_owned(), self.parts.userland.record.key.as_str().to_owned());
@@ -325,7 +350,7 @@ impl Assembly<'_> {
             schema_version: map::SCHEMA_VERSION,
             image: format!("{}.raw", self.cx.board.disk.image),
             board: self.cx.board.name.clone(),
-            size_bytes: self.cx.board.disk.size_bytes,
+            size_bytes: self.selection.disk.size_bytes,
             sha256,
             userland: match self.selection.userland {
                 Userland::Talos => map::Userland::Talos,

@@ -29,6 +29,8 @@ use crate::{doctor, dt, kconfig, setup, sign, stages, userland};
   cargo xtask image --signing-key key.pem --signing-cert cert.pem
   cargo xtask image --bootloader none                   for a board that has its loader in SPI or eMMC
   cargo xtask image --bootloader spi                    the loader beside it, for SPI flash (docs/hardware.md)
+  cargo xtask image --talos v1.13.9                     another release; its line's layout and arguments
+  cargo xtask image --meta \"metal-network=$(cat network.yaml)\" --extra-kernel-arg=-init_on_alloc
   cargo xtask image --bl31 rk3588_bl31_v1.48.elf        Rockchip's BL31 in the place of TF-A
 
 Results are in out/: the image, its .map.json (what lies where, versions, digests) and SHA256SUMS.")]
@@ -39,7 +41,7 @@ pub struct Args {
     /// Whether the image carries U-Boot.
     #[arg(long, value_enum)]
     pub bootloader: Option<Bootloader>,
-    /// Talos release, for example v1.10.9.
+    /// Talos release, v1.10.9 to v1.14; it decides disk layout and kernel arguments with either userland.
     #[arg(long, value_name = "VERSION")]
     pub talos: Option<String>,
     /// Kernel pin of `vendor-manifests/linux.toml`.
@@ -60,6 +62,9 @@ pub struct Args {
     /// Further kernel argument; may be given several times. A leading `-` removes one.
     #[arg(long = "extra-kernel-arg", value_name = "ARG", allow_hyphen_values = true)]
     pub extra_kernel_args: Vec<String>,
+    /// Value for the META partition, key by number (12, 0xc) or name (metal-network); may be given several times.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub meta: Vec<String>,
     /// How modules are signed.
     #[command(flatten)]
     pub signing: sign::KeyArgs,
@@ -124,7 +129,7 @@ fn summary(
         "image     {} ({}, {} on the medium)\nuserland  {}\nkernel    {} ({} signed modules, certificate {})\ntime      {}",
         shown.display(),
         bytes(size),
-        bytes(cx.board.disk.size_bytes),
+        bytes(selection.disk.size_bytes),
         selection.describe(),
         kernel.release,
         kernel.module_count,

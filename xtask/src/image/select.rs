@@ -4,14 +4,15 @@
 use std::collections::BTreeMap;
 
 use clap::ValueEnum;
-use fw_build::board::{Board, select_var};
+use fw_build::board::{Board, Disk, select_var};
 use fw_build::manifest::Pin;
 use fw_build::{Failure, Result};
+use fw_image::meta::Meta;
+use fw_image::talos::{Line, VersionError};
 
 use super::Args;
 use crate::context::Context;
 use crate::stages::{ALL, LOADER};
-use crate::userland::talos::is_version;
 
 /// What runs after the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -61,8 +62,14 @@ pub struct Selection {
     pub userland: Userland,
     /// Bootloader.
     pub bootloader: Bootloader,
-    /// Talos release with its leading `v`; its line decides layout and kernel arguments.
+    /// Talos release with its leading `v`.
     pub talos: String,
+    /// Its line, which decides layout and kernel arguments, with either userland.
+    pub line: Line,
+    /// The disk layout of that line.
+    pub disk: Disk,
+    /// Values for META.
+    pub meta: Meta,
     /// Kernel arguments of the user.
     pub extra_kernel_args: Vec<String>,
     overrides: BTreeMap<String, String>,
@@ -99,16 +106,15 @@ impl Selection {
             None => parse("bootloader", &word("bootloader")?)?,
         };
         let talos = args.talos.clone().map_or_else(|| word("talos"), Ok)?;
-        if !is_version(&talos) {
-            return Err(Failure::new(format!("`{talos}` is not a Talos release"))
-                .hint("give it as in `--talos v1.10.9`"));
-        }
-        if !talos.starts_with("v1.10.") {
-            return Err(Failure::new(format!("images for Talos {talos} are not supported"))
-                .why("the disk layout and kernel arguments made here are those of the v1.10 line"));
-        }
+        let line = line_of(&talos)?;
+        let disk = board.disk.for_talos(line.name())?;
+        let meta = Meta::from_arguments(&args.meta).map_err(|e| {
+            Failure::new("the META values cannot be used")
+                .why(e)
+                .hint("give them as in `--meta metal-network=...`")
+        })?;
         let extra_kernel_args = args.extra_kernel_args.clone();
-        Ok(Selection { userland, bootloader, talos, extra_kernel_args, overrides })
+        Ok(Selection { userland, bootloader, talos, line, disk, meta, extra_kernel_args, overrides })
     }
 
     /// The kernel's pin.
@@ -150,9 +156,25 @@ impl Selection {
     pub fn describe(&self) -> String {
         match self.userland {
             Userland::Talos => format!("talos {}", self.talos),
-            Userland::Bringup => "bringup (self-test)".to_owned(),
+            Userland::Bringup => format!("bringup (self-test), laid out as for talos {}", self.talos),
         }
     }
+}
+
+/// The line of a release, or what is wrong with the release.
+fn line_of(talos: &str) -> Result<Line> {
+    Line::of(talos).map_err(|e| match e {
+        VersionError::Form(_) => {
+            Failure::new(format!("`{talos}` is not a Talos release")).hint("give it as in `--talos v1.10.9`")
+        }
+        VersionError::Unsupported { .. } => {
+            Failure::new(format!("images for Talos {talos} are not supported")).why(e).hint(format!(
+                "take a release of {} to {}, as in `--talos v1.13.9`",
+                Line::ALL[0],
+                Line::ALL[Line::ALL.len() - 1]
+            ))
+        }
+    })
 }
 
 /// A label as it is; what looks like a file as its absolute path, which is how stages tell them apart.
@@ -194,6 +216,37 @@ mod tests {
             let loaders: Vec<&str> = stages.into_iter().filter(|s| LOADER.contains(s)).collect();
             assert_eq!(loaders, wanted, "{bootloader:?}");
         }
+    }
+
+    #[test]
+    fn each_line_of_talos_has_its_layout() {
+        let board = Board::load(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(".."), "nanopi-m6");
+        let board = board.expect("the board file");
+        let select =
+            |talos: &str| Selection::of(&Args { talos: Some(talos.to_owned()), ..Args::default() }, &board);
+        // Every line that `fw_image` and the kernel's table of options know has a layout, and no other.
+        assert_eq!(Line::ALL.map(Line::name), fw_build::kconfig::required::TALOS_LINES);
+        for line in Line::ALL {
+            let selection = select(&format!("{line}.0")).expect("a layout");
+            let boot_mib = if line == Line::V1_10 { 1000 } else { 2000 };
+            assert_eq!((selection.line, selection.disk.partitions[2].size_mib), (line, boot_mib));
+        }
+        let refusal = |talos: &str| select(talos).expect_err(talos).to_string();
+        let text = refusal("v1.9.6");
+        for part in [
+            "Talos v1.9.6 are not supported",
+            "known are those of v1.10, v1.11",
+            "\nhint: take a release of v1.10 to v1.14",
+        ] {
+            assert!(text.contains(part), "no `{part}` in:\n{text}");
+        }
+        assert!(refusal("1.10").contains("is not a Talos release"));
+        let meta = |value: &str| {
+            Selection::of(&Args { meta: vec![value.to_owned()], ..Args::default() }, &board).map(|s| s.meta)
+        };
+        assert_eq!(meta("0xc=a").expect("good").values()[&12], b"a");
+        let text = meta("6=A").expect_err("upgrade marker").to_string();
+        assert!(text.contains("META values cannot be used") && text.contains("hint: "), "{text}");
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub(crate) fn le32(bytes: &[u8], offset_bytes: usize) -> Option<u32> {
 }
 
 /// Little-endian 64-bit word at `offset_bytes`.
+#[cfg(feature = "full")]
 pub(crate) fn le64(bytes: &[u8], offset_bytes: usize) -> Option<u64> {
     array(bytes, offset_bytes).map(u64::from_le_bytes)
 }

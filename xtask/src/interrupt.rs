@@ -7,10 +7,14 @@ use std::sync::Mutex;
 use fw_build::{Failure, Result};
 
 /// 128 + SIGINT, as shells report it.
-const INTERRUPTED: i32 = 130;
+pub const INTERRUPTED: i32 = 130;
 
 /// Temporary folders to remove on the way out.
 static FOLDERS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// What a verb does instead that has more to say than the handler; called at every signal.
+type Verb = Box<dyn Fn() + Send>;
+static VERB: Mutex<Option<Verb>> = Mutex::new(None);
 
 /// Installs the handler.
 ///
@@ -18,6 +22,11 @@ static FOLDERS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 /// The system refuses it.
 pub fn install() -> Result<()> {
     ctrlc::set_handler(|| {
+        if let Ok(verb) = VERB.lock()
+            && let Some(verb) = verb.as_ref()
+        {
+            return verb();
+        }
         if let Ok(folders) = FOLDERS.lock() {
             for folder in folders.iter() {
                 // Nothing depends on it; what is left in the temporary folder the system removes some day.
@@ -35,5 +44,28 @@ pub fn install() -> Result<()> {
 pub fn removes(folder: &Path) {
     if let Ok(mut folders) = FOLDERS.lock() {
         folders.push(folder.to_owned());
+    }
+}
+
+/// Until the guard is dropped, a signal calls this and does not end the process.
+#[must_use = "dropping the guard gives signals their usual meaning again"]
+pub fn calls(verb: impl Fn() + Send + 'static) -> Guard {
+    set(Some(Box::new(verb)));
+    Guard(())
+}
+
+/// See [`calls`].
+#[derive(Debug)]
+pub struct Guard(());
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        set(None);
+    }
+}
+
+fn set(verb: Option<Verb>) {
+    if let Ok(mut place) = VERB.lock() {
+        *place = verb;
     }
 }

@@ -13,6 +13,7 @@ pub mod dt;
 pub mod elf;
 pub mod exit;
 pub mod fetch;
+pub mod flash;
 pub mod host;
 pub mod image;
 pub mod interrupt;

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use xtask::exit::Exit;
 use xtask::{
-    bump, diagnose, doctor, dt, fetch, image, interrupt, kconfig, qemu, setup, sign, simulate, test, verify,
-    why,
+    bump, diagnose, doctor, dt, fetch, flash, image, interrupt, kconfig, qemu, setup, sign, simulate, test,
+    verify, why,
 };
 
 /// Builds, checks and rehearses the Talos Linux image for the NanoPi M6.
@@ -28,6 +28,8 @@ enum Verb {
     Qemu(qemu::Args),
     /// Execute the image on a model of the SoC, from the boot ROM to the kernel.
     Simulate(simulate::Args),
+    /// Write the image to a card, and read it back.
+    Flash(flash::Args),
     /// Say from a console log how far a boot got and why it ended there.
     Diagnose(diagnose::Args),
     /// List what the host lacks.
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         Verb::Image(args) => image::run(args),
         Verb::Qemu(args) => qemu::run(args),
         Verb::Simulate(args) => simulate::run(args),
+        Verb::Flash(args) => flash::run(args),
         Verb::Diagnose(args) => diagnose::run(args),
         Verb::Doctor(args) => doctor::run(args),
         Verb::Setup(args) => setup::run(args),

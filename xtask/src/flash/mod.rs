@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! `cargo xtask flash IMAGE DEVICE`: shows what will be lost, asks, writes, and reads all of it back.
+//!
+//! Everything about media and images is in crate `flasher`; here are only the questions and the words.
+
+mod show;
+mod target;
+
+use std::io::{BufRead, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use clap::Args as ClapArgs;
+use flasher::contents::size;
+use flasher::image::{Image, ImageError};
+use flasher::journal::Journal;
+use flasher::medium::{Disk, Route};
+use flasher::progress::Progress;
+use flasher::write::{self, Discard, Error, Job, Summary};
+use fw_build::{Failure, Result};
+use fw_image::map::{ImageMap, Userland};
+
+use self::target::Target;
+use crate::exit::Exit;
+use crate::interrupt;
+
+/// Talos makes STATE (100 MiB) and EPHEMERAL (2 GiB at least) behind the image at its first boot.
+const TALOS_NEEDS_BYTES: u64 = (100 << 20) + (2 << 30);
+
+/// Writes an image to a card and reads it back.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  cargo xtask flash --list                                 the disks of this machine, and why not each of them
+  cargo xtask flash out/metal-arm64-nanopi-m6.raw.xz /dev/sdb
+  cargo xtask flash IMAGE /dev/sdb --yes                   for scripts: asks nothing, refuses the same
+  cargo xtask flash IMAGE /dev/nvme0n1 --allow nvme0n1     a built-in disk, or one beyond 1 TiB, by its name
+  cargo xtask flash IMAGE card.img --file                  a regular file, such as a disk of a virtual machine
+
+IMAGE may be raw, .xz or .zst. With `SHA256SUMS` and `.map.json` beside it, it is checked against them first;
+without them it is read once to its end. The medium then holds the image to its last zero; the first MiB (partition
+table and ID block) is written last, so that an interrupted medium never boots halfway. The same command carries on
+where an interrupted one ended.
+
+Nothing that is mounted, swapped to or part of another device is ever written, whatever is allowed.
+Linux only. Exit code 130: interrupted, and said in what state the medium is.")]
+pub struct Args {
+    /// The image: raw, .xz or .zst.
+    #[arg(value_name = "IMAGE", required_unless_present = "list")]
+    image: Option<PathBuf>,
+    /// The whole disk, such as `/dev/sdb`; not a partition.
+    #[arg(value_name = "DEVICE", required_unless_present = "list")]
+    device: Option<PathBuf>,
+    /// List this machine's disks instead.
+    #[arg(long, conflicts_with_all = ["image", "device"])]
+    list: bool,
+    /// Do not ask.
+    #[arg(long)]
+    yes: bool,
+    /// Allow this disk although it is built in, or larger than 1 TiB: its kernel name, such as `nvme0n1`.
+    #[arg(long, value_name = "NAME")]
+    allow: Option<String>,
+    /// The target is a regular file that exists.
+    #[arg(long)]
+    file: bool,
+    /// Begin anew, whatever an interrupted run has written.
+    #[arg(long)]
+    restart: bool,
+    /// Do not give what is behind the image back to the medium.
+    #[arg(long)]
+    no_discard: bool,
+    /// Where interrupted runs are remembered [default: talos-nanopi-m6/flash in the user's state folder].
+    #[arg(long, value_name = "DIR")]
+    journal: Option<PathBuf>,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// The image is not whole, the device must not be written, or writing failed; the state of the medium is among
+/// the reasons.
+pub fn run(args: &Args) -> Result<Exit> {
+    let (Some(image_path), Some(device)) = (&args.image, &args.device) else {
+        return target::list();
+    };
+    let target = Target::find(device, args.file)?;
+    // Before the image is read: the quick answer first.
+    target.refuse(0, args.allow.as_deref())?;
+    eprintln!("checking `{}`", image_path.display());
+    let image = Image::open(image_path, target.size_bytes()).map_err(image_failure)?;
+    target.refuse(image.raw_bytes, args.allow.as_deref())?;
+    let journal = Journal::new(&journal_folder(args)?, &image.raw_sha256, &target.identity());
+    let resume_chunks = if args.restart { 0 } else { journal.verified_chunks() };
+    describe(image_path, &image, &target, resume_chunks);
+    if !args.yes && !confirmed(&target)? {
+        println!("nothing was written");
+        return Ok(Exit::Failed);
+    }
+    let disk = target.open()?;
+    if disk.route() == Route::Cached {
+        eprintln!(
+            "note: `{}` takes no direct I/O; it is flushed before each read back instead",
+            target.path()
+        );
+    }
+    let job = Job {
+        raw_bytes: image.raw_bytes,
+        raw_sha256: image.raw_sha256.clone(),
+        resume_chunks,
+        discard: if args.no_discard { Discard::Nothing } else { Discard::All },
+    };
+    let progress = Arc::new(Progress::default());
+    let began = Instant::now();
+    let result = {
+        let _guard = listen(&progress, target.path());
+        let _screen = show::Screen::start(&progress);
+        let mut stream = image.stream().map_err(|e| Failure::new(e.to_string()))?;
+        write::run(&disk, &mut stream, &job, &progress, &mut |chunks| {
+            // A journal that cannot be written costs a later run its start and this one nothing.
+            let _ = journal.save(chunks);
+        })
+    };
+    match result {
+        Ok(summary) => {
+            journal.remove()?;
+            finish(&disk, &image, &target, &summary, began.elapsed().as_secs_f64());
+            Ok(Exit::Done)
+        }
+        Err(Error::Interrupted) => {
+            for line in progress.state(target.path()) {
+                eprintln!("{line}");
+            }
+            eprintln!("hint: the same command carries on from there; `--restart` begins anew");
+            std::process::exit(interrupt::INTERRUPTED);
+        }
+        Err(e) => Err(failure(&e, &progress, &target, image.map.as_ref())),
+    }
+}
+
+/// The first signal ends the run after the chunk it is at; the second ends the process, which a medium that does
+/// not answer may need.
+fn listen(progress: &Arc<Progress>, medium: &str) -> interrupt::Guard {
+    let (progress, medium) = (Arc::clone(progress), medium.to_owned());
+    interrupt::calls(move || {
+        if !progress.stopped() {
+            progress.stop();
+            eprintln!("\ninterrupted: ending after what is being written now; once more ends at once");
+            return;
+        }
+        eprintln!("\nerror: ended at once");
+        for line in progress.state(&medium) {
+            eprintln!("  {line}");
+        }
+        std::process::exit(interrupt::INTERRUPTED);
+    })
+}
+
+fn describe(path: &Path, image: &Image, target: &Target, resume_chunks: u64) {
+    println!("image     {} ({} on the medium)", path.display(), size(image.raw_bytes));
+    match &image.map {
+        Some(map) => {
+            let userland = match map.userland {
+                Userland::Talos => "talos",
+                Userland::Bringup => "bringup (self-test)",
+            };
+            println!("          userland {userland}, kernel {}, for {}", map.kernel_release, map.board);
+        }
+        None => println!("          no `.map.json` beside it: what it is for is not known"),
+    }
+    for check in &image.checks {
+        println!("          {check}");
+    }
+    target.describe();
+    if resume_chunks > 0 {
+        println!("resume    an earlier run got to {resume_chunks} MiB; they are compared, not written");
+    }
+    let talos = image.map.as_ref().is_some_and(|m| m.userland == Userland::Talos);
+    if talos && target.size_bytes() < image.raw_bytes + TALOS_NEEDS_BYTES {
+        eprintln!(
+            "warning: Talos wants {} behind the image; this medium is too small",
+            size(TALOS_NEEDS_BYTES)
+        );
+    }
+}
+
+fn confirmed(target: &Target) -> Result<bool> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::new("nobody can be asked: the input is not a terminal")
+            .hint("`--yes` writes without a question; it refuses the same disks"));
+    }
+    print!("\nAll of the above on `{}` will be lost. Type `{}` to go on: ", target.path(), target.name());
+    std::io::stdout().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    Ok(answer.trim() == target.name())
+}
+
+fn finish(disk: &Disk, image: &Image, target: &Target, summary: &Summary, seconds: f64) {
+    let rate = (image.raw_bytes as f64 / seconds / 1e6).round();
+    println!(
+        "done      {} in {seconds:.1} s ({rate} MB/s): {} written, {} were there already, {} given back",
+        size(image.raw_bytes),
+        size(summary.written_bytes),
+        size(summary.kept_bytes),
+        size(summary.discarded_bytes)
+    );
+    println!("read back all of it is right");
+    if summary.rewritten_chunks > 0 {
+        eprintln!(
+            "warning: {} MiB read back wrong and had to be written twice: do not trust this medium",
+            summary.rewritten_chunks
+        );
+    }
+    if let Err(e) = disk.reread_table() {
+        eprintln!("note: the kernel did not read the new partition table ({e}); pull the medium out and in");
+    }
+    let loader = image.map.as_ref().is_none_or(|map| map.region("u-boot").is_some());
+    target.next_steps(loader);
+}
+
+fn failure(error: &Error, progress: &Progress, target: &Target, map: Option<&ImageMap>) -> Failure {
+    let mut failure = Failure::new(format!("writing `{}` failed", target.path())).why(error);
+    let region = error.offset_bytes().and_then(|at| {
+        let inside =
+            |r: &&fw_image::map::Region| (r.offset_bytes..r.offset_bytes + r.length_bytes).contains(&at);
+        map?.regions.iter().find(inside)
+    });
+    if let Some(region) = region {
+        failure = failure.why(format!("that is in `{}` of the image", region.name));
+    }
+    for line in progress.state(target.path()) {
+        failure = failure.why(line);
+    }
+    match error {
+        Error::Gone { .. } => failure.hint("put it back in; the same command carries on"),
+        Error::Differs { .. } | Error::Counterfeit { .. } => failure.hint("use another card"),
+        Error::Write { .. } | Error::ReadBack { .. } => {
+            failure.hint("another reader or port first, then another card; `dmesg` has the kernel's words")
+        }
+        Error::Changed(_) | Error::Stream(_) => {
+            failure.hint("the image file must not change while it is written")
+        }
+        Error::TooSmall { .. } => failure.hint("use a larger card"),
+        Error::Interrupted => failure,
+    }
+}
+
+fn image_failure(error: ImageError) -> Failure {
+    let hint = match &error {
+        ImageError::Read(_) => "`cargo xtask image` writes images to `out/`",
+        ImageError::Damaged { .. } | ImageError::Empty(_) => "download or build it again",
+        ImageError::Sums { .. } | ImageError::Map { .. } => {
+            "image, `.map.json` and `SHA256SUMS` must come from one build; `cargo xtask image` writes all three"
+        }
+        ImageError::TooLarge { .. } => "use a larger medium",
+    };
+    Failure::new("the image is not written").why(error).why("nothing was written to the medium").hint(hint)
+}
+
+fn journal_folder(args: &Args) -> Result<PathBuf> {
+    let var = |name| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+    args.journal
+        .clone()
+        .or_else(|| var("XDG_STATE_HOME").map(|d| d.join("talos-nanopi-m6/flash")))
+        .or_else(|| var("HOME").map(|d| d.join(".local/state/talos-nanopi-m6/flash")))
+        .ok_or_else(|| {
+            Failure::new("no folder to remember interrupted runs in").hint("give one with `--journal`")
+        })
+}

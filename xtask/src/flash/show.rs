@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Progress of a run: a bar on a terminal, a line every 15 s elsewhere.
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use flasher::progress::{Phase, Progress};
+use indicatif::{ProgressBar, ProgressStyle};
+
+const POLL: Duration = Duration::from_millis(200);
+const PLAIN_INTERVAL: Duration = Duration::from_secs(15);
+
+/// Draws until it is dropped.
+pub struct Screen {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Screen {
+    /// Starts drawing.
+    pub fn start(progress: &Arc<Progress>) -> Screen {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (progress, stopped) = (Arc::clone(progress), Arc::clone(&stop));
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new(1);
+            if let Ok(style) = ProgressStyle::with_template("[{bar:30}] {msg}") {
+                bar.set_style(style);
+            }
+            bar
+        });
+        let thread = std::thread::spawn(move || {
+            let (mut pace, mut last_line) = (Pace::default(), Instant::now());
+            while !stopped.load(Ordering::Acquire) {
+                std::thread::sleep(POLL);
+                let line = pace.line(&progress, Instant::now());
+                match &bar {
+                    Some(bar) => {
+                        bar.set_length(progress.total_bytes.load(Ordering::Relaxed));
+                        bar.set_position(progress.verified_bytes.load(Ordering::Relaxed));
+                        bar.set_message(line);
+                    }
+                    None if last_line.elapsed() >= PLAIN_INTERVAL => {
+                        last_line = Instant::now();
+                        eprintln!("{line}");
+                    }
+                    None => {}
+                }
+            }
+            if let Some(bar) = bar {
+                bar.finish_and_clear();
+            }
+        });
+        Screen { stop, thread: Some(thread) }
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            // A drawing thread that panicked has nothing more to show.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Rate and time left, from the beginning of the body on.
+#[derive(Default)]
+struct Pace {
+    body_began: Option<Instant>,
+}
+
+impl Pace {
+    fn line(&mut self, progress: &Progress, now: Instant) -> String {
+        let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        let total = load(&progress.total_bytes);
+        match progress.phase() {
+            Phase::Untouched | Phase::Clearing => "clearing both ends".to_owned(),
+            Phase::Discarding => {
+                format!("giving back old content: {} MiB", load(&progress.discarded_bytes) >> 20)
+            }
+            Phase::Head | Phase::Complete => "writing the first MiB, the last step".to_owned(),
+            Phase::Body => {
+                let began = *self.body_began.get_or_insert(now);
+                let (written, verified) = (load(&progress.written_bytes), load(&progress.verified_bytes));
+                let seconds = now.duration_since(began).as_secs_f64();
+                let counts =
+                    format!("{} of {} MiB written, {} read back", written >> 20, total >> 20, verified >> 20);
+                // The first second says little.
+                if seconds < 1.0 || verified == 0 {
+                    return counts;
+                }
+                let rate = verified as f64 / seconds;
+                let left = (total.saturating_sub(verified)) as f64 / rate;
+                let (minutes, rest) = (left as u64 / 60, left as u64 % 60);
+                format!("{counts}; {:.1} MB/s, {minutes}:{rest:02} left", rate / 1e6)
+            }
+        }
+    }
+}

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What is written to: a disk of this machine, or a regular file that the user calls one.
+
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+
+use flasher::contents::{self, size};
+use flasher::device::{Bus, Device, LookupError, Refusal, Roots, Use};
+use flasher::medium::{Disk, Kind};
+use fw_build::{Failure, Result};
+
+use crate::exit::Exit;
+
+/// A target that exists.
+pub struct Target {
+    path: String,
+    name: String,
+    kind: What,
+}
+
+enum What {
+    Disk(Device),
+    File { size_bytes: u64 },
+}
+
+impl Target {
+    /// Looks it up.
+    ///
+    /// # Errors
+    /// It does not exist, is a partition, or is not what `file` says.
+    pub fn find(path: &Path, file: bool) -> Result<Target> {
+        if !cfg!(target_os = "linux") {
+            return Err(Failure::new("media are written on Linux only")
+                .why("which disks are in use, and by whom, is read from Linux's sysfs")
+                .hint("elsewhere: `xz -dc IMAGE | sudo dd of=DISK bs=4m`, after a second look at the disk's name"));
+        }
+        let real = fs_err::canonicalize(path)?;
+        let kind = fs_err::metadata(&real)?.file_type();
+        let name = real.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let path = real.display().to_string();
+        if kind.is_file() {
+            let file_failure = Failure::new(format!("`{path}` is a regular file"))
+                .hint("`--file` says that you mean a file, such as the disk of a virtual machine");
+            let size_bytes = fs_err::metadata(&real)?.len();
+            return if file {
+                Ok(Target { path, name, kind: What::File { size_bytes } })
+            } else {
+                Err(file_failure)
+            };
+        }
+        if !kind.is_block_device() {
+            return Err(
+                Failure::new(format!("`{path}` is no disk")).hint("`cargo xtask flash --list` shows them")
+            );
+        }
+        if file {
+            return Err(
+                Failure::new(format!("`{path}` is no regular file")).hint("leave `--file` out for a disk")
+            );
+        }
+        let device = Device::named(&Roots::default(), &name).map_err(lookup_failure)?;
+        Ok(Target { path, name, kind: What::Disk(device) })
+    }
+
+    /// Its path, links resolved.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// What the user types.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its size.
+    pub fn size_bytes(&self) -> u64 {
+        match &self.kind {
+            What::Disk(device) => device.size_bytes,
+            What::File { size_bytes } => *size_bytes,
+        }
+    }
+
+    /// Whether it is a regular file.
+    pub fn is_file(&self) -> bool {
+        matches!(self.kind, What::File { .. })
+    }
+
+    /// What tells it from others.
+    pub fn identity(&self) -> String {
+        match &self.kind {
+            What::Disk(device) => device.identity(),
+            What::File { size_bytes } => format!("file {} | {size_bytes} bytes", self.path),
+        }
+    }
+
+    /// Refuses a disk that must not be written.
+    ///
+    /// # Errors
+    /// Every reason at once.
+    pub fn refuse(&self, need_bytes: u64, allowed: Option<&str>) -> Result<()> {
+        let What::Disk(device) = &self.kind else { return Ok(()) };
+        let refusals = device.refusals(need_bytes, allowed);
+        if refusals.is_empty() {
+            return Ok(());
+        }
+        let mut failure = Failure::new(format!("`{}` is not written", self.path));
+        for refusal in &refusals {
+            failure = failure.why(refusal);
+        }
+        if refusals.iter().all(Refusal::can_be_overridden) {
+            failure = failure.hint(format!("if this very disk is meant: `--allow {}`", self.name));
+        }
+        for refusal in &refusals {
+            failure = match refusal {
+                Refusal::InUse(_) => device.uses.iter().fold(failure, |failure, u| failure.hint(free(u))),
+                Refusal::Empty => failure.hint("put the card in"),
+                Refusal::ReadOnly => failure.hint("the lock on the card's side, or of its adapter"),
+                Refusal::System(_) => failure.hint("`cargo xtask flash --list` shows the others"),
+                Refusal::Fixed(_) | Refusal::Large | Refusal::TooSmall { .. } => failure,
+            };
+        }
+        Err(failure)
+    }
+
+    /// Model, size, serial, and what is on it.
+    pub fn describe(&self) {
+        match &self.kind {
+            What::Disk(d) => {
+                println!("medium    {} ({}, {})", self.path, size(d.size_bytes), d.bus.name());
+                println!("          model {}", or_unknown(&d.model));
+                println!("          serial {}", or_unknown(&d.serial));
+            }
+            What::File { size_bytes } => println!("medium    {} (a file, {})", self.path, size(*size_bytes)),
+        }
+        let found = fs_err::File::open(&self.path).and_then(|mut file| contents::lines(&mut file));
+        match found {
+            Ok(lines) if lines.is_empty() => println!("on it     nothing that is known"),
+            Ok(lines) => {
+                for (n, line) in lines.iter().enumerate() {
+                    println!("{:9} {line}", if n == 0 { "on it" } else { "" });
+                }
+            }
+            Err(e) => println!("on it     cannot be read: {e}"),
+        }
+    }
+
+    /// Opens it for writing, for nobody else.
+    ///
+    /// # Errors
+    /// No permission, or somebody has it.
+    pub fn open(&self) -> Result<Disk> {
+        let kind = if self.is_file() { Kind::File } else { Kind::Block };
+        Disk::open(Path::new(&self.path), kind).map_err(|e| {
+            let failure = Failure::new(format!("`{}` cannot be opened for writing", self.path)).why(&e);
+            match e.kind() {
+                std::io::ErrorKind::PermissionDenied => {
+                    let program = std::env::current_exe().unwrap_or_else(|_| "xtask".into());
+                    failure.hint(format!("as root: `sudo {} flash ...`", program.display()))
+                }
+                std::io::ErrorKind::ResourceBusy | std::io::ErrorKind::WouldBlock => {
+                    failure.hint("something has it open: another flasher, a desktop that just mounted it")
+                }
+                _ => failure,
+            }
+        })
+    }
+
+    /// What comes after writing.
+    pub fn next_steps(&self, has_loader: bool) {
+        let What::Disk(device) = &self.kind else { return };
+        if !has_loader {
+            eprintln!("note: the image has no loader; the board must have one in SPI flash or eMMC");
+            return;
+        }
+        match device.bus {
+            Bus::Nvme => eprintln!(
+                "note: the boot ROM does not read NVMe; it needs a loader in SPI flash, in eMMC or on a card"
+            ),
+            _ => eprintln!(
+                "note: the boot ROM asks SPI flash and eMMC before the card; a loader that is there runs first, and \
+                 may be an old one.\n      The console then says `U-Boot SPL 2017.09` or another date than this \
+                 image's: `cargo xtask diagnose` knows it"
+            ),
+        }
+    }
+}
+
+/// How to end a use.
+fn free(used: &Use) -> String {
+    match used {
+        Use::Mounted { at, .. } => format!("`umount '{at}'`"),
+        Use::Swap(what) => format!("`swapoff /dev/{what}`"),
+        Use::Held { what, by } => format!("end `{by}` first; `lsblk /dev/{what}` shows what it is"),
+    }
+}
+
+fn or_unknown(text: &str) -> &str {
+    if text.is_empty() { "not known" } else { text }
+}
+
+fn lookup_failure(error: LookupError) -> Failure {
+    let hint = match &error {
+        LookupError::Partition { disk, .. } => format!("give `/dev/{disk}`, after a look at what is on it"),
+        LookupError::Unknown(_) | LookupError::Read(_) => {
+            "`cargo xtask flash --list` shows the disks".to_owned()
+        }
+    };
+    Failure::new(error.to_string()).hint(hint)
+}
+
+/// Prints the disks of this machine.
+///
+/// # Errors
+/// sysfs cannot be read.
+pub fn list() -> Result<Exit> {
+    for device in Device::all(&Roots::default()).map_err(lookup_failure)? {
+        let refusals = device.refusals(0, None);
+        let verdict = match refusals.first() {
+            None => "can be written".to_owned(),
+            Some(refusal) if refusal.can_be_overridden() => {
+                format!("only with `--allow {}`: {refusal}", device.name)
+            }
+            Some(refusal) => format!("never: {refusal}"),
+        };
+        println!(
+            "/dev/{:10} {:>9} {:9} {:24} {verdict}",
+            device.name,
+            size(device.size_bytes),
+            device.bus.name(),
+            or_unknown(&device.model)
+        );
+    }
+    Ok(Exit::Done)
+}

@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
+use fw_build::run::Cmd;
 use fw_build::stage::{BuildCx, Inputs, StageSpec};
 use fw_build::toolchain::Toolchain;
 use fw_build::u_boot::UBoot;
@@ -37,6 +38,10 @@ pub struct Variant {
     pub fit_at: usize,
 }
 
+/// Files with symbols: U-Boot's and SPL's, as they were linked.
+const SYMBOLS: [Output; 2] =
+    [("elf", "u-boot", "u-boot.elf"), ("spl-elf", "spl/u-boot-spl", "u-boot-spl.elf")];
+
 /// Role, file in the tree, name in the entry.
 pub type Output = (&'static str, &'static str, &'static str);
 
@@ -59,7 +64,7 @@ pub fn build(inputs: &Inputs, variant: &Variant) -> Result<StageSpec> {
     let mut tree_dirs = vec![dts.clone(), of_tree.clone()];
     tree_dirs.extend(variant.trees.map(|name| of_tree.join(name)));
 
-    let mut spec = StageSpec::new(variant.stage, 1)?;
+    let mut spec = StageSpec::new(variant.stage, 2)?;
     // The version chooses the folder of the device tree.
     spec.pin(&pin)?.setting("version", &pin.version)?;
     spec.toolchain(&chain)?.upstream(&ddr)?.upstream(&bl31)?;
@@ -68,7 +73,7 @@ pub fn build(inputs: &Inputs, variant: &Variant) -> Result<StageSpec> {
         spec.file(name, fragment)?;
     }
     let (outputs, idblock_at, fit_at) = (variant.outputs, variant.idblock_at, variant.fit_at);
-    for (role, _, name) in outputs {
+    for (role, _, name) in outputs.iter().chain(&SYMBOLS) {
         spec.output(role, name);
     }
     spec.steps_estimate(880);
@@ -89,7 +94,10 @@ pub fn build(inputs: &Inputs, variant: &Variant) -> Result<StageSpec> {
         if let Some((_, file, _)) = outputs.first() {
             check(&tree.join(file), idblock_at, fit_at)?;
         }
-        outputs.iter().try_for_each(|(_, file, name)| cx.publish(&tree.join(file), name))
+        // Debug sections hold the work folder's path, and are eight tenths of the files.
+        let elves = SYMBOLS.map(|(_, file, _)| tree.join(file));
+        cx.run(Cmd::new(chain.tool("strip")).arg("--strip-debug").args(elves))?;
+        outputs.iter().chain(&SYMBOLS).try_for_each(|(_, file, name)| cx.publish(&tree.join(file), name))
     }))
 }
 

@@ -5,7 +5,7 @@
 //! a behaviour that nothing misses would be superstition. The disk is the image of `cargo xtask image`.
 
 use image_tests::artifacts::Artifacts;
-use rk3588_model::behaviour::Behaviour;
+use rk3588_model::behaviour::{Behaviour, Behaviours};
 use rk3588_model::machine::marks::Stage;
 use rk3588_model::machine::{Board, CONSOLE, Death, Machine, Pause};
 use rk3588_model::storage::Disk;
@@ -16,6 +16,8 @@ const FIRST_LINE: u64 = 20_000_000;
 const SECURE_FIRMWARE: u64 = 62_000_000;
 const PROMPT: u64 = 145_000_000;
 const MENU: u64 = 240_000_000;
+/// U-Boot's last resort, where nothing else boots.
+const NETWORK: u64 = 900_000_000;
 
 /// What is missed when a behaviour is away.
 struct Case {
@@ -30,7 +32,8 @@ const fn case(behaviour: Behaviour, after: u64, effect: fn(&Machine) -> bool) ->
     Case { behaviour, after, effect }
 }
 
-/// In the order of the boot. `GicArchitecture` is missed by the kernel only, see the last test.
+/// In the order of the boot. `GicArchitecture` is missed by the kernel only, and `UsbReset` where no other medium has
+/// anything to boot: see the last tests.
 const CASES: [Case; 18] = [
     case(Behaviour::UartReady, FIRST_LINE, |m| m.printed_bytes()[CONSOLE] == 0),
     case(Behaviour::PllLock, FIRST_LINE, |m| !says(m, "Trying to boot from")),
@@ -119,7 +122,8 @@ fn a_whole_board_shows_none_of_the_effects() {
 fn all_behaviours_have_a_case() {
     let missing: Vec<_> = Behaviour::ALL
         .into_iter()
-        .filter(|b| *b != Behaviour::GicArchitecture && !CASES.iter().any(|case| case.behaviour == *b))
+        .filter(|b| !matches!(b, Behaviour::GicArchitecture | Behaviour::UsbReset))
+        .filter(|b| !CASES.iter().any(|case| case.behaviour == *b))
         .collect();
     assert!(missing.is_empty(), "{missing:?}");
 }
@@ -134,6 +138,28 @@ fn runs_are_deterministic() {
         (machine.cpu.instructions(), machine.soc.accesses(), marks, machine.console.text())
     };
     assert_eq!(run(), run());
+}
+
+/// U-Boot looks at USB when the card has nothing to boot: with hosts that come out of reset it finds nothing there
+/// either, and with others it says so; in both cases it goes on to the network.
+#[test]
+fn usb_hosts_that_stay_in_reset_are_missed_where_nothing_boots() {
+    let run = |behaviours| {
+        let mut board = Board { behaviours, ..board() };
+        let disk = board.sd.as_mut().expect("a card");
+        let last = disk.size_bytes() - 512;
+        assert!(disk.patch(512, &[0; 512]) && disk.patch(last, &[0; 512]), "both headers of the table");
+        let mut machine = Machine::power_on(board).expect("the loader is there");
+        let end = machine.expect("BOOTP broadcast", NETWORK);
+        (end, machine)
+    };
+    let (end, whole) = run(Behaviours::default());
+    assert_eq!(end, Ok(()), "{}", whole.console.last_line());
+    assert!(says(&whole, "USB EHCI 1.00") && says(&whole, "USB XHCI 1.10"), "{}", whole.console.text());
+    let (end, stuck) = run(Behaviours::default().without(Behaviour::UsbReset));
+    assert_eq!(end, Ok(()), "{}", stuck.console.last_line());
+    assert!(says(&stuck, "EHCI fail to reset"), "{}", stuck.console.text());
+    assert!(!says(&whole, "EHCI fail to reset"));
 }
 
 /// The one behaviour that no loader misses: without it the kernel finds no interrupt controller and stops for

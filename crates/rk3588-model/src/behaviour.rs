@@ -49,11 +49,13 @@ pub enum Behaviour {
     I2cProgress,
     /// The SPI hosts return a byte for each sent. Without: the PMIC cannot be reached.
     SpiProgress,
+    /// The USB hosts come out of reset. Without: `EHCI fail to reset`, where nothing on other media boots.
+    UsbReset,
 }
 
 impl Behaviour {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::PllLock,
         Self::DsuWarmReset,
         Self::WriteMasks,
@@ -73,6 +75,7 @@ impl Behaviour {
         Self::TrngVersion,
         Self::I2cProgress,
         Self::SpiProgress,
+        Self::UsbReset,
     ];
 }
 

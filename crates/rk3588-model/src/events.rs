@@ -8,9 +8,16 @@
 pub enum Event {
     /// A regulator was programmed.
     Voltage {
-        /// Chip and output, such as `rk806.dcdc2` or `rk8602@42`.
+        /// Chip and output, such as `rk806.dcdc2` or `rk860x@0-42.vsel0` (bus and address).
         regulator: String,
         /// New output in microvolts.
+        microvolts: u32,
+    },
+    /// Software asked a regulator what it is set to.
+    VoltageRead {
+        /// As for [`Event::Voltage`].
+        regulator: String,
+        /// The answer in microvolts.
         microvolts: u32,
     },
     /// A call of SCMI reached the secure firmware, with the answer when it has come back.

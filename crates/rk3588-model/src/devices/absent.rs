@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Controllers with nothing behind them: PCIe without a link, its windows, USB without a core.
+//! Controllers with nothing behind them: PCIe without a link, its windows.
 
 use super::{Cx, Device, Read, Write};
 

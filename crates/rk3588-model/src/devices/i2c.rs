@@ -38,7 +38,7 @@ pub trait Chip: std::fmt::Debug + Send {
     /// Its 7-bit address.
     fn address(&self) -> u8;
     /// Reads one register.
-    fn read(&mut self, register: u8) -> u8;
+    fn read(&mut self, register: u8, events: &mut Events) -> u8;
     /// Writes one register.
     fn write(&mut self, register: u8, value: u8, events: &mut Events);
 }
@@ -110,7 +110,7 @@ impl I2c {
         }
     }
 
-    fn receive(&mut self, count: usize) {
+    fn receive(&mut self, count: usize, cx: &mut Cx<'_>) {
         if self.control >> 1 & 3 == MODE_TRX {
             self.fresh = false;
             if !self.select((self.receive_address & 0xff) as u8 >> 1) {
@@ -127,7 +127,7 @@ impl I2c {
         let mut bytes = [0xff; BUFFER_BYTES];
         if let Some((chip, register)) = &mut self.current {
             for byte in bytes.iter_mut().take(count) {
-                *byte = self.chips[*chip].read(*register);
+                *byte = self.chips[*chip].read(*register, cx.events);
                 *register = register.wrapping_add(1);
             }
         }
@@ -186,7 +186,7 @@ impl Device for I2c {
             }
             MRXCNT => {
                 if self.control & CON_ENABLE != 0 {
-                    self.receive((value as usize).min(BUFFER_BYTES));
+                    self.receive((value as usize).min(BUFFER_BYTES), cx);
                     self.pending |= MBRF;
                 }
                 self.update_line(cx);

@@ -10,6 +10,7 @@ use crate::events::{Event, Events};
 /// `fan53555_voltages_setup_rk8602`: 0.5 V in steps of 6.25 mV.
 #[derive(Debug)]
 pub struct Rk860x {
+    bus: usize,
     address: u8,
     registers: [u8; 16],
 }
@@ -23,8 +24,8 @@ const ID2: u8 = 0x04;
 const ID2_VALUE: u8 = 0x01;
 
 impl Rk860x {
-    /// A regulator at 7-bit `address` that gives `microvolts` from its start.
-    pub fn new(address: u8, microvolts: u32) -> Self {
+    /// A regulator on I2C `bus` at 7-bit `address` that gives `microvolts` from its start.
+    pub fn new(bus: usize, address: u8, microvolts: u32) -> Self {
         let mut registers = [0; 16];
         let code = (microvolts.saturating_sub(500_000) / 6_250).min(0xff) as u8;
         registers[usize::from(RK8602_VSEL0)] = code;
@@ -33,7 +34,17 @@ impl Rk860x {
         registers[..2].fill(0x80);
         registers[usize::from(ID1)] = ID1_VALUE;
         registers[usize::from(ID2)] = ID2_VALUE;
-        Self { address, registers }
+        Self { bus, address, registers }
+    }
+
+    /// The output by its name, and the voltage that a value means, if a register sets it.
+    fn output(&self, register: u8, value: u8) -> Option<(String, u32)> {
+        let name = match register {
+            RK8602_VSEL0 => "vsel0",
+            RK8602_VSEL1 => "vsel1",
+            _ => return None,
+        };
+        Some((format!("rk860x@{}-{:02x}.{name}", self.bus, self.address), 500_000 + u32::from(value) * 6_250))
     }
 }
 
@@ -42,8 +53,12 @@ impl Chip for Rk860x {
         self.address
     }
 
-    fn read(&mut self, register: u8) -> u8 {
-        self.registers.get(usize::from(register)).copied().unwrap_or(0xff)
+    fn read(&mut self, register: u8, events: &mut Events) -> u8 {
+        let value = self.registers.get(usize::from(register)).copied().unwrap_or(0xff);
+        if let Some((regulator, microvolts)) = self.output(register, value) {
+            events.push(Event::VoltageRead { regulator, microvolts });
+        }
+        value
     }
 
     fn write(&mut self, register: u8, value: u8, events: &mut Events) {
@@ -52,12 +67,8 @@ impl Chip for Rk860x {
         }
         let Some(place) = self.registers.get_mut(usize::from(register)) else { return };
         *place = value;
-        if register == RK8602_VSEL0 || register == RK8602_VSEL1 {
-            let name = if register == RK8602_VSEL0 { "vsel0" } else { "vsel1" };
-            events.push(Event::Voltage {
-                regulator: format!("rk860x@{:02x}.{name}", self.address),
-                microvolts: 500_000 + u32::from(value) * 6_250,
-            });
+        if let Some((regulator, microvolts)) = self.output(register, value) {
+            events.push(Event::Voltage { regulator, microvolts });
         }
     }
 }
@@ -91,7 +102,7 @@ impl Chip for Hym8563 {
         0x51
     }
 
-    fn read(&mut self, register: u8) -> u8 {
+    fn read(&mut self, register: u8, _events: &mut Events) -> u8 {
         self.registers.get(usize::from(register)).copied().unwrap_or(0xff)
     }
 

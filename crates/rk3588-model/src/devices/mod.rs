@@ -24,6 +24,7 @@ pub mod spi;
 pub mod timer;
 pub mod trng;
 pub mod uart;
+pub mod usb;
 
 use crate::behaviour::{Behaviour, Behaviours};
 use crate::events::Events;

@@ -76,6 +76,8 @@ impl Rk806 {
                 let reply = self.registers[register];
                 if write {
                     self.write(register, byte, events);
+                } else if let Some((regulator, microvolts)) = output(register, reply) {
+                    events.push(Event::VoltageRead { regulator, microvolts });
                 }
                 let next = if left > 1 {
                     Message::Data { write, left: left - 1, at: at + 1 }
@@ -95,18 +97,24 @@ impl Rk806 {
             return;
         }
         self.registers[register] = value;
-        let (output, microvolts) = match register {
-            BUCK_ON_VSEL..0x24 => (format!("dcdc{}", register - BUCK_ON_VSEL + 1), buck_microvolts(value)),
-            NLDO_ON_VSEL..0x48 => (format!("nldo{}", register - NLDO_ON_VSEL + 1), ldo_microvolts(value)),
-            PLDO_ON_VSEL..0x54 => (format!("pldo{}", register - PLDO_ON_VSEL + 1), ldo_microvolts(value)),
-            SYS_CFG3 if value & 1 != 0 => {
-                events.push(Event::Reset { by: "rk806 power off" });
-                return;
-            }
-            _ => return,
-        };
-        events.push(Event::Voltage { regulator: format!("rk806.{output}"), microvolts });
+        if register == SYS_CFG3 && value & 1 != 0 {
+            events.push(Event::Reset { by: "rk806 power off" });
+        }
+        if let Some((regulator, microvolts)) = output(register, value) {
+            events.push(Event::Voltage { regulator, microvolts });
+        }
     }
+}
+
+/// The output that a register sets, and the voltage that a value means there.
+fn output(register: usize, value: u8) -> Option<(String, u32)> {
+    let (output, microvolts) = match register {
+        BUCK_ON_VSEL..0x24 => (format!("dcdc{}", register - BUCK_ON_VSEL + 1), buck_microvolts(value)),
+        NLDO_ON_VSEL..0x48 => (format!("nldo{}", register - NLDO_ON_VSEL + 1), ldo_microvolts(value)),
+        PLDO_ON_VSEL..0x54 => (format!("pldo{}", register - PLDO_ON_VSEL + 1), ldo_microvolts(value)),
+        _ => return None,
+    };
+    Some((format!("rk806.{output}"), microvolts))
 }
 
 /// 0x00 to 0x9f: 0.5 V in steps of 6.25 mV; 0xa0 to 0xeb: 1.5 V in steps of 25 mV; then 3.4 V.
@@ -155,6 +163,8 @@ mod tests {
         send(&mut chip, &[0x80, 0x1b, 0x00, 0x40], &mut events);
         assert_eq!(events.all(), [Event::Voltage { regulator: "rk806.dcdc2".into(), microvolts: 900_000 }]);
         assert_eq!(send(&mut chip, &[0x00, 0x1b, 0x00, 0x00], &mut events)[3], 0x40);
+        let read = Event::VoltageRead { regulator: "rk806.dcdc2".into(), microvolts: 900_000 };
+        assert_eq!(events.all().last(), Some(&read));
         assert_eq!(chip.buck_microvolts(2), Some(900_000));
         assert_eq!(chip.buck_microvolts(11), None);
     }

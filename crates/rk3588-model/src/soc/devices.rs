@@ -26,6 +26,7 @@ use crate::devices::spi::Spi;
 use crate::devices::timer::{HpTimer, TimerBlock};
 use crate::devices::trng::Trng;
 use crate::devices::uart::Uart;
+use crate::devices::usb::{Ehci, Ohci, UsbDpPhy, Xhci};
 use crate::dram::DramSize;
 use crate::storage::Disk;
 
@@ -100,6 +101,9 @@ pub struct Devices {
     trng: Trng,
     saradc: Saradc,
     gmac: Gmac,
+    ehci: [Ehci; 2],
+    ohci: [Ohci; 2],
+    xhci: [Xhci; 3],
     /// Interrupt controller.
     pub gic: Gic,
 }
@@ -130,6 +134,9 @@ impl Devices {
             trng: Trng::new(seed),
             saradc: Saradc::default(),
             gmac: Gmac::default(),
+            ehci: Default::default(),
+            ohci: Default::default(),
+            xhci: Default::default(),
             gic: Gic::default(),
         }
     }
@@ -163,6 +170,10 @@ impl Devices {
             Kind::Trng => act(&mut self.trng),
             Kind::Saradc => act(&mut self.saradc),
             Kind::Gmac => act(&mut self.gmac),
+            Kind::Ehci(n) => act(self.ehci.get_mut(usize::from(n))?),
+            Kind::Ohci(n) => act(self.ohci.get_mut(usize::from(n))?),
+            Kind::Xhci(n) => act(self.xhci.get_mut(usize::from(n))?),
+            Kind::UsbDpPhy => act(&mut UsbDpPhy),
             Kind::PcieClient => act(&mut PcieClient),
             Kind::Window => act(&mut Window),
             Kind::Pl330 => act(&mut Pl330),
@@ -175,8 +186,10 @@ impl Devices {
 /// on bus 2, the clock on bus 6.
 fn chips(bus: usize, supplies: Supplies) -> Vec<Box<dyn Chip>> {
     match bus {
-        0 => vec![Box::new(Rk860x::new(0x42, supplies.big0)), Box::new(Rk860x::new(0x43, supplies.big1))],
-        2 => vec![Box::new(Rk860x::new(0x42, 750_000))],
+        0 => {
+            vec![Box::new(Rk860x::new(0, 0x42, supplies.big0)), Box::new(Rk860x::new(0, 0x43, supplies.big1))]
+        }
+        2 => vec![Box::new(Rk860x::new(2, 0x42, 750_000))],
         6 => vec![Box::new(Hym8563::new())],
         _ => Vec::new(),
     }

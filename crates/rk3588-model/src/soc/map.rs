@@ -46,6 +46,14 @@ pub enum Kind {
     Saradc,
     /// Ethernet.
     Gmac,
+    /// USB host, high speed, 0 or 1.
+    Ehci(u8),
+    /// USB host, full and low speed, 0 or 1.
+    Ohci(u8),
+    /// USB host, super speed, 0 to 2.
+    Xhci(u8),
+    /// PHYs of the Type-C ports.
+    UsbDpPhy,
     /// PCIe client registers.
     PcieClient,
     /// A window with nothing behind it.
@@ -83,15 +91,15 @@ const fn block(name: &'static str, base: u64, size: u64, kind: Kind) -> Block {
 pub const BLOCKS: &[Block] = &[
     block("pcie windows", 0xf000_0000, 0x0500_0000, Kind::Window),
     block("gpu", 0xfb00_0000, 0x20_0000, Kind::Plain),
-    block("usb_host0_xhci", 0xfc00_0000, 0x40_0000, Kind::Plain),
-    block("usb_host1_xhci", 0xfc40_0000, 0x40_0000, Kind::Plain),
-    block("usb_host0_ehci", 0xfc80_0000, 0x4_0000, Kind::Plain),
-    block("usb_host0_ohci", 0xfc84_0000, 0x4_0000, Kind::Plain),
-    block("usb_host1_ehci", 0xfc88_0000, 0x4_0000, Kind::Plain),
-    block("usb_host1_ohci", 0xfc8c_0000, 0x4_0000, Kind::Plain),
+    block("usb_host0_xhci", 0xfc00_0000, 0x40_0000, Kind::Xhci(0)),
+    block("usb_host1_xhci", 0xfc40_0000, 0x40_0000, Kind::Xhci(1)),
+    block("usb_host0_ehci", 0xfc80_0000, 0x4_0000, Kind::Ehci(0)),
+    block("usb_host0_ohci", 0xfc84_0000, 0x4_0000, Kind::Ohci(0)),
+    block("usb_host1_ehci", 0xfc88_0000, 0x4_0000, Kind::Ehci(1)),
+    block("usb_host1_ohci", 0xfc8c_0000, 0x4_0000, Kind::Ohci(1)),
     block("mmu600_pcie", 0xfc90_0000, 0x20_0000, Kind::Plain),
     block("mmu600_php", 0xfcb0_0000, 0x20_0000, Kind::Plain),
-    block("usb_host2_xhci", 0xfcd0_0000, 0x40_0000, Kind::Plain),
+    block("usb_host2_xhci", 0xfcd0_0000, 0x40_0000, Kind::Xhci(2)),
     block("daplite", 0xfd10_0000, 0x40_0000, Kind::Plain),
     block("pmu0sgrf", 0xfd58_0000, 0x2000, Kind::Masked),
     block("pmu1sgrf", 0xfd58_2000, 0x2000, Kind::Masked),
@@ -212,7 +220,7 @@ pub const BLOCKS: &[Block] = &[
     block("dmac2", 0xfed1_0000, 0x4000, Kind::Pl330),
     block("stimer1", 0xfed3_0000, 0x8000, Kind::Timer(1)),
     block("hdptxphy0", 0xfed6_0000, 0x2000, Kind::Plain),
-    block("usbdp_phy", 0xfed8_0000, 0x2_0000, Kind::Plain),
+    block("usbdp_phy", 0xfed8_0000, 0x2_0000, Kind::UsbDpPhy),
     block("mipidcphy", 0xfeda_0000, 0x2_0000, Kind::Plain),
     block("csi_dphy", 0xfedc_0000, 0x1_0000, Kind::Plain),
     block("combphy", 0xfee0_0000, 0x3_0000, Kind::Plain),

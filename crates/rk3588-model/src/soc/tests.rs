@@ -350,7 +350,7 @@ fn regulators_are_reached_over_i2c0_and_absent_chips_refuse() {
     bench.write(I2C0, 1);
     bench.write(I2C0 + 0x10, 3);
     assert_eq!(bench.read(I2C0 + 0x1c) & 0x44, 0x04);
-    let voltage = Event::Voltage { regulator: "rk860x@42.vsel0".into(), microvolts: 750_000 };
+    let voltage = Event::Voltage { regulator: "rk860x@0-42.vsel0".into(), microvolts: 750_000 };
     assert_eq!(bench.soc.events.all(), [voltage]);
     // Read it back.
     bench.write(I2C0, 0b1001);

@@ -9,6 +9,7 @@ use std::ops::Range;
 use boot_log::Stage;
 use fw_build::Result;
 use fw_image::fit::Fit;
+use fw_image::idblock;
 
 use super::medium::Medium;
 
@@ -19,10 +20,16 @@ pub const IDBLOCK_LBA: u64 = 64;
 pub const FIT_LBA: u64 = 16384;
 /// Bytes of a sector.
 pub const SECTOR_BYTES: u64 = 512;
+/// Bytes from the idblock's start that are read: more than an idblock's places, which are 16-bit sector numbers below
+/// that of the FIT, can hold of SPL.
+const IDBLOCK_BYTES: u64 = (FIT_LBA - IDBLOCK_LBA) * SECTOR_BYTES;
 /// Bytes from the FIT's start that are read: the loader's region ends at sector 20480 here, elsewhere at 16 MiB.
 const FIT_BYTES: u64 = 8 << 20;
 
-/// Code that a FIT loads.
+/// Where the boot ROM puts SPL: into DRAM from its start.
+const SPL_ADDRESS: u64 = rk3588_model::bootrom::SPL_ADDRESS;
+
+/// Code that the boot ROM or a FIT loads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Load {
     /// Whose.
@@ -33,15 +40,24 @@ pub struct Load {
     pub offset_bytes: u64,
 }
 
-/// The code that the FIT of a medium loads; nothing when it has none that can be read.
+/// The code that the FIT of a medium loads, and SPL; nothing of what cannot be read.
 ///
 /// # Errors
 /// The medium cannot be read.
 pub fn loads(medium: &Medium) -> Result<Vec<Load>> {
-    Ok(loads_of(&medium.read(FIT_LBA * SECTOR_BYTES, FIT_BYTES)?))
+    let mut loads = loads_of(&medium.read(FIT_LBA * SECTOR_BYTES, FIT_BYTES)?);
+    let start = IDBLOCK_LBA * SECTOR_BYTES;
+    if let Ok(block) = idblock::parse(&medium.read(start, IDBLOCK_BYTES)?)
+        && let Some(spl) = block.entries.get(1)
+    {
+        let range = SPL_ADDRESS..SPL_ADDRESS + spl.size_bytes() as u64;
+        let offset_bytes = start + spl.offset_bytes() as u64;
+        loads.push(Load { stage: Stage::Spl, range, offset_bytes });
+    }
+    Ok(loads)
 }
 
-/// The same of a FIT's bytes.
+/// The code that a FIT loads, of its bytes.
 pub fn loads_of(bytes: &[u8]) -> Vec<Load> {
     let start = FIT_LBA * SECTOR_BYTES;
     let Ok(fit) = Fit::parse(bytes) else { return Vec::new() };

@@ -10,6 +10,7 @@ pub mod check;
 pub mod faults;
 pub mod image;
 pub mod interactive;
+pub mod kernel_tree;
 pub mod medium;
 pub mod report;
 pub mod session;
@@ -168,7 +169,7 @@ pub fn run(args: &Args) -> Result<Exit> {
             eprintln!("boot ROM: {}: {}", refusal.source, refusal.reason);
         }
     }
-    let symbols = plugged.symbols()?;
+    let mut symbols = plugged.symbols()?;
     let mut session = Session::new(machine, plugged.loads()?, &rules, args.max_instructions);
     if args.interactive {
         return interactive::run(session);
@@ -183,7 +184,7 @@ pub fn run(args: &Args) -> Result<Exit> {
         }
     };
     let end = drive(args, &mut session, &mut tracer, &mut show);
-    let report = Report::new(args.until.name(), &plugged, session, end, &symbols);
+    let report = Report::new(args.until.name(), &plugged, session, end, &mut symbols);
     if args.json {
         println!("{}", report.json());
     } else {

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::session::{End, Point, Session};
 use super::setup::Plugged;
-use super::stop::{Stop, Why};
+use super::stop::{self, Stop, Why};
 use super::symbols::Symbols;
 use crate::diagnose;
 use crate::exit::Exit;
@@ -46,7 +46,7 @@ impl<'r> Report<'r> {
         plugged: &Plugged,
         mut session: Session<'r>,
         end: End,
-        symbols: &Symbols,
+        symbols: &mut Symbols,
     ) -> Report<'r> {
         let seconds = session.wall().as_secs_f64();
         let timeline = std::mem::take(&mut session.timeline);
@@ -55,12 +55,17 @@ impl<'r> Report<'r> {
             End::Reached => None,
             End::Stopped(stop) => Some(*stop),
         };
-        let (machine, diagnosis) = session.diagnosis();
+        let (mut machine, diagnosis) = session.diagnosis();
+        let describe = |stop: &Stop| {
+            let frames = stop::look_back(&mut machine, stop, symbols);
+            stop.describe(symbols, &frames)
+        };
+        let stop_lines = stop.as_ref().map(describe).unwrap_or_default();
         Report {
             image: plugged.image.name().to_owned(),
             goal,
             timeline,
-            stop_lines: stop.as_ref().map(|s| s.describe(symbols)).unwrap_or_default(),
+            stop_lines,
             passed: stop.is_none(),
             stop,
             diagnosis,

@@ -7,10 +7,12 @@
 use std::time::{Duration, Instant};
 
 use boot_log::{Diagnosis, Event, Rules, Scanner, Stage};
+use fw_image::fdt::Tree;
 use rk3588_model::machine::marks::Stage as Entered;
 use rk3588_model::machine::{CONSOLE, Death, Machine, Pause};
 
 use super::image::Load;
+use super::kernel_tree;
 use super::stop::{self, Stop, Why};
 use super::symbols::Symbols;
 use super::trace::Tracer;
@@ -288,6 +290,10 @@ impl<'r> Session<'r> {
                 self.scanner
                     .note(&format!("model: UART{uart} printed {bytes} bytes, the console is UART{CONSOLE}"));
             }
+        }
+        let given = kernel_tree::read(&self.machine);
+        if given.is_some_and(|bytes| Tree::parse(&bytes).is_ok_and(|tree| kernel_tree::is_u_boots(&tree))) {
+            self.scanner.note("model: the kernel is given the device tree of U-Boot");
         }
         if let End::Stopped(stop) = end {
             self.scanner.note(&stop.statement());

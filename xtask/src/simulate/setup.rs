@@ -156,7 +156,7 @@ impl Plugged {
             self.image.read(load.offset_bytes + (address - load.range.start), length as u64).ok()
         };
         for line in list.lines() {
-            if let [_, "bl31", path] = line.split('\t').collect::<Vec<_>>()[..]
+            if let [_, "bl31" | "elf" | "spl-elf", path] = line.split('\t').collect::<Vec<_>>()[..]
                 && Path::new(path).exists()
             {
                 symbols.add(Path::new(path), loaded)?;

@@ -10,7 +10,7 @@ use rk3588_model::machine::marks::Stage as Entered;
 use rk3588_model::soc::LastAccess;
 
 use super::image::Load;
-use super::symbols::Symbols;
+use super::symbols::{self, Symbols};
 
 /// Why a run goes no further.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,8 +93,8 @@ impl Stop {
         format!("model: stopped in {}: {}", self.stage.name(), self.why)
     }
 
-    /// The lines of the report.
-    pub fn describe(&self, symbols: &Symbols) -> Vec<String> {
+    /// The lines of the report; `frames` are the return addresses of the calls that led here, the last one first.
+    pub fn describe(&self, symbols: &Symbols, frames: &[u64]) -> Vec<String> {
         let at = |pc: u64| match symbols.name(pc) {
             Some(name) => format!("{pc:#x} ({name})"),
             None => format!("{pc:#x}"),
@@ -103,6 +103,10 @@ impl Stop {
             format!("why          {}", self.why),
             format!("where        {}, EL{}, PC {}", self.stage.name(), self.el, at(self.pc)),
         ];
+        let callers: Vec<String> = frames.iter().map_while(|at| symbols.name(*at)).collect();
+        if !callers.is_empty() {
+            lines.push(format!("called from  {}", callers.join(", ")));
+        }
         if let Some(e) = self.exception {
             lines.push(format!(
                 "exception    {} at {}, EL{} to EL{}, address {:#x}, after {} instructions",
@@ -149,6 +153,43 @@ impl fmt::Display for Why {
             Why::Memory => f.write_str("it writes more memory than a run may take"),
         }
     }
+}
+
+/// Calls that are followed back.
+const FRAMES: usize = 8;
+
+/// Lets names follow the code that runs, and returns the return addresses of the calls that led to it: each frame
+/// record holds the one before it and the return address (AAPCS64, "The Frame Pointer").
+pub fn look_back(machine: &mut Machine, stop: &Stop, symbols: &mut Symbols) -> Vec<u64> {
+    let Machine { cpu, ram, soc, .. } = machine;
+    let mut read = |address: u64, bytes: &mut [u8]| {
+        let at = cpu.physical(ram, soc, address);
+        at.is_some_and(|at| ram.read_bytes(at, bytes).is_ok())
+    };
+    let mut frames = Vec::new();
+    let mut frame = cpu.x(29);
+    while frames.len() < FRAMES && frame != 0 && frame.is_multiple_of(16) {
+        let mut record = [0; 16];
+        if !read(frame, &mut record) {
+            break;
+        }
+        let record = u128::from_le_bytes(record);
+        let (before, back) = (record as u64, (record >> 64) as u64);
+        frames.push(back);
+        // A stack grows down: a chain that does not go up is none.
+        if before <= frame {
+            break;
+        }
+        frame = before;
+    }
+    let seen = [Some(stop.pc), stop.exception.map(|e| e.elr)].into_iter().flatten();
+    for address in seen.chain(frames.iter().copied()) {
+        let mut code = [0; symbols::FOLLOWED_BYTES];
+        if read(address, &mut code) {
+            symbols.follow(address, &code);
+        }
+    }
+    frames
 }
 
 /// The stage of the boot chain that an entry of the model stands for.

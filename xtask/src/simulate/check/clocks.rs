@@ -11,11 +11,21 @@ use super::{Judged, Wanted, judged};
 /// SCMI's clock protocol and its message "set rate" (SCMI specification 3.1, 4.6).
 const CLOCK_PROTOCOL: u8 = 0x14;
 const RATE_SET: u8 = 5;
-/// A cluster: its first core's node, and its clock's number at SCMI (`SCMI_CLK_CPUL`, `CPUB01`, `CPUB23` of
-/// `rockchip,rk3588-cru.h`).
-const CLUSTERS: [(&str, u32); 3] = [("cpu@0", 0), ("cpu@400", 2), ("cpu@600", 3)];
-/// The clusters' regulators, by the names of the model's records.
-const REGULATORS: [&str; 3] = ["rk806.dcdc2", "rk860x@42", "rk860x@43"];
+/// A cluster.
+struct Cluster {
+    /// Node of its first core.
+    core: &'static str,
+    /// Its clock's number at SCMI (`SCMI_CLK_CPUL`, `CPUB01`, `CPUB23` of `rockchip,rk3588-cru.h`).
+    clock: u32,
+    /// Its regulator, as the model's records begin to name it.
+    regulator: &'static str,
+}
+
+const CLUSTERS: [Cluster; 3] = [
+    Cluster { core: "cpu@0", clock: 0, regulator: "rk806.dcdc2" },
+    Cluster { core: "cpu@400", clock: 2, regulator: "rk860x@0-42." },
+    Cluster { core: "cpu@600", clock: 3, regulator: "rk860x@0-43." },
+];
 
 /// An operating point: rate in Hz; target and greatest voltage in microvolts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,18 +42,21 @@ pub struct Point {
 pub fn judge(wanted: &Wanted<'_>, boot: &Boot) -> Vec<Judged> {
     let mut all: Vec<_> = CLUSTERS
         .iter()
-        .map(|(core, id)| {
+        .map(|Cluster { core, clock, .. }| {
             let verdict = wanted
                 .subject
                 .fit
                 .device_tree(&wanted.subject.fit_bytes)
                 .map_err(|e| e.to_string())
                 .and_then(|tree| points(&tree, core))
-                .and_then(|points| cluster(boot, core, *id, &points));
+                .and_then(|points| cluster(boot, core, *clock, &points));
             judged(format!("clock of {core}: as its voltage allows, set by BL31"), verdict)
         })
         .collect();
-    all.push(judged("no voltage of a cluster changes behind its clock", order(&boot.events)));
+    all.extend(CLUSTERS.iter().map(|cluster| {
+        let what = format!("clock of {}: its voltage is known before, and stays", cluster.core);
+        judged(what, order(&boot.events, cluster))
+    }));
     all
 }
 
@@ -108,21 +121,31 @@ fn cluster(boot: &Boot, core: &str, id: u32, points: &[Point]) -> Result<String,
     }
 }
 
-/// Whatever is programmed into a cluster's regulator, it is before the first rate.
-fn order(events: &[Event]) -> Result<String, String> {
-    let of_cluster = |event: &Event| matches!(event, Event::Voltage { regulator, .. } if REGULATORS.iter().any(|r| regulator.starts_with(r)));
+/// The regulator is read, or programmed, before the clock is raised, and not programmed behind that.
+fn order(events: &[Event], cluster: &Cluster) -> Result<String, String> {
+    let of_cluster = |name: &str| name.starts_with(cluster.regulator);
+    let voltage = |event: &Event| match event {
+        Event::Voltage { regulator, microvolts } if of_cluster(regulator) => Some(("set to", *microvolts)),
+        Event::VoltageRead { regulator, microvolts } if of_cluster(regulator) => {
+            Some(("read as", *microvolts))
+        }
+        _ => None,
+    };
     let is_rate = |event: &Event| {
         matches!(event, Event::Scmi { protocol: CLOCK_PROTOCOL, message: RATE_SET, request, .. }
-            if CLUSTERS.iter().any(|(_, id)| request.get(1) == Some(id)))
+            if request.get(1) == Some(&cluster.clock))
     };
-    let first_rate = events.iter().position(is_rate).ok_or("no rate was asked for")?;
-    match events.iter().rposition(of_cluster) {
-        Some(last) if last > first_rate => {
-            Err(format!("{:?} comes after {:?}", events[last], events[first_rate]))
-        }
-        Some(_) => Ok("voltages were set before the rates".to_owned()),
-        None => Ok("voltages were read, none was set".to_owned()),
+    let rate = events.iter().position(is_rate).ok_or("no rate was asked for")?;
+    let (before, behind) = events.split_at(rate);
+    if let Some(late) = behind.iter().find(|e| matches!(voltage(e), Some(("set to", _)))) {
+        return Err(format!("{late:?} comes after {:?}", events[rate]));
     }
+    let (how, microvolts) = before
+        .iter()
+        .rev()
+        .find_map(voltage)
+        .ok_or("nobody looked at the regulator before the rate was set")?;
+    Ok(format!("{} {how} {} mV before the rate", cluster.regulator.trim_end_matches('.'), microvolts / 1000))
 }
 
 #[cfg(test)]
@@ -158,10 +181,19 @@ mod tests {
     }
 
     #[test]
-    fn must_fail_a_voltage_that_changes_behind_the_clock() {
-        assert!(order(&[volt("rk806.dcdc2"), scmi(0, 1, 0)]).is_ok());
-        assert!(order(&[scmi(9, 1, 0), volt("rk806.dcdc2"), scmi(2, 1, 0), volt("rk806.pldo1")]).is_ok());
-        assert!(order(&[scmi(0, 1, 0), volt("rk860x@42.vsel0")]).is_err());
-        assert!(order(&[volt("rk806.dcdc2")]).is_err());
+    fn must_fail_a_voltage_that_changes_behind_the_clock_or_is_not_looked_at() {
+        let [little, big, _] = &CLUSTERS;
+        let read = |regulator: &str| Event::VoltageRead { regulator: regulator.into(), microvolts: 750_000 };
+        let said = order(&[read("rk806.dcdc2"), scmi(0, 1, 0)], little);
+        assert_eq!(said, Ok("rk806.dcdc2 read as 750 mV before the rate".into()));
+        assert!(order(&[volt("rk806.dcdc2"), scmi(0, 1, 0), volt("rk806.pldo1")], little).is_ok());
+        assert!(order(&[read("rk806.dcdc2"), scmi(0, 1, 0), volt("rk860x@0-42.vsel0")], little).is_ok());
+        // Behind the rate, not at all, of another cluster or another bus, or no rate.
+        assert!(order(&[read("rk860x@0-42.vsel0"), scmi(2, 1, 0), volt("rk860x@0-42.vsel0")], big).is_err());
+        assert!(order(&[scmi(2, 1, 0), read("rk860x@0-42.vsel0")], big).is_err());
+        assert!(order(&[scmi(2, 1, 0)], big).is_err());
+        assert!(order(&[read("rk860x@0-43.vsel0"), scmi(2, 1, 0)], big).is_err());
+        assert!(order(&[read("rk860x@2-42.vsel0"), scmi(2, 1, 0)], big).is_err());
+        assert!(order(&[read("rk860x@0-42.vsel0"), scmi(0, 1, 0)], big).is_err());
     }
 }

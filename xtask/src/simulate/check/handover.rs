@@ -113,13 +113,112 @@ fn shown(boot: &Boot, name: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+
+    /// A node: name, properties, children.
+    type Sketch<'a> = (&'a str, &'a [(&'a str, &'a [u8])], &'a [&'a str]);
+
+    /// A device tree of a root with one level of nodes, some of which have empty children (Devicetree specification
+    /// 0.4, chapter 5).
+    fn dtb(nodes: &[Sketch<'_>]) -> Vec<u8> {
+        let (mut body, mut strings) = (Vec::new(), Vec::new());
+        let word = |body: &mut Vec<u8>, value: usize| body.extend((value as u32).to_be_bytes());
+        let text = |body: &mut Vec<u8>, bytes: &[u8]| {
+            body.extend(bytes);
+            body.resize(body.len().next_multiple_of(4), 0);
+        };
+        let begin = |body: &mut Vec<u8>, name: &str| {
+            word(body, 1);
+            text(body, format!("{name}\0").as_bytes());
+        };
+        begin(&mut body, "");
+        for (name, properties, children) in nodes {
+            begin(&mut body, name);
+            for (property, value) in *properties {
+                word(&mut body, 3);
+                word(&mut body, value.len());
+                word(&mut body, strings.len());
+                strings.extend(format!("{property}\0").into_bytes());
+                text(&mut body, value);
+            }
+            for child in *children {
+                begin(&mut body, child);
+                word(&mut body, 2);
+            }
+            word(&mut body, 2);
+        }
+        word(&mut body, 2);
+        word(&mut body, 9);
+        let (header, reserved) = (40, 16);
+        let strings_at = header + reserved + body.len();
+        let sizes = [strings_at + strings.len(), header + reserved, strings_at, header, 17, 16, 0];
+        let mut all = 0xd00d_feed_u32.to_be_bytes().to_vec();
+        sizes.into_iter().for_each(|value| word(&mut all, value));
+        word(&mut all, strings.len());
+        word(&mut all, body.len());
+        all.resize(header + reserved, 0);
+        [all, body, strings].concat()
+    }
+
+    fn parse(bytes: &[u8]) -> Tree<'_> {
+        Tree::parse(bytes).expect("a device tree")
+    }
 
     #[test]
     fn must_fail_a_menu_without_the_entry() {
         let boot = Boot { lines: vec!["*A - Talos v1.10.9      ".to_owned()], ..Boot::default() };
         assert!(shown(&boot, "A - Talos v1.10.9").is_ok());
         assert!(shown(&boot, "B - Talos v1.10.9").is_err());
+    }
+
+    #[test]
+    fn must_fail_a_write_to_a_medium() {
+        assert!(no_writes(&[Event::RandomRead]).is_ok());
         assert!(no_writes(&[Event::MediumWrite { medium: "sd", lba: 1, sectors: 1 }]).is_err());
+    }
+
+    #[test]
+    fn must_fail_a_tree_that_lacks_a_node_of_the_file_or_has_another() {
+        let file = dtb(&[("cpus", &[], &["cpu@0"]), ("soc", &[], &[])]);
+        let fixed_up =
+            dtb(&[("cpus", &[], &["cpu@0"]), ("soc", &[], &[]), ("chosen", &[], &["framebuffer"])]);
+        let short = dtb(&[("cpus", &[], &[]), ("soc", &[], &[])]);
+        let other = dtb(&[("cpus", &[], &["cpu@0"]), ("soc", &[], &["usb"])]);
+        assert_eq!(same_tree(&parse(&fixed_up), &file), Ok("3 nodes".to_owned()));
+        let lacks = same_tree(&parse(&short), &file).expect_err("a node is missing");
+        assert!(lacks.contains("`/cpus/cpu@0`"), "{lacks}");
+        let foreign = same_tree(&parse(&other), &file).expect_err("a foreign node");
+        assert!(foreign.contains("`/soc/usb`"), "{foreign}");
+    }
+
+    #[test]
+    fn must_fail_another_mac_address_than_u_boots_or_none() {
+        let answers = |ethaddr: &str| {
+            let answer = vec![format!("ethaddr={ethaddr}")];
+            Boot { answers: BTreeMap::from([("printenv ethaddr".into(), answer)]), ..Boot::default() }
+        };
+        let with = |mac: &[u8]| {
+            dtb(&[("aliases", &[("ethernet0", b"/eth\0")], &[]), ("eth", &[("local-mac-address", mac)], &[])])
+        };
+        let ours = [0x32, 1, 2, 3, 4, 5];
+        assert!(ethernet(&parse(&with(&ours)), &answers("32:01:02:03:04:05")).is_ok());
+        assert!(ethernet(&parse(&with(&ours)), &answers("32:01:02:03:04:06")).is_err());
+        assert!(ethernet(&parse(&with(&[0; 6])), &answers("32:01:02:03:04:05")).is_err());
+        assert!(ethernet(&parse(&with(&ours)), &Boot::default()).is_err());
+        let nowhere = dtb(&[("eth", &[("local-mac-address", &ours)], &[])]);
+        assert!(ethernet(&parse(&nowhere), &answers("32:01:02:03:04:05")).is_err());
+    }
+
+    #[test]
+    fn must_fail_another_command_line_than_the_default_entrys() {
+        let config = Config::image("v1.10.9", "talos.platform=metal console=ttyS2");
+        let given = |line: &str| dtb(&[("chosen", &[("bootargs", format!("{line}\0").as_bytes())], &[])]);
+        let right = "BOOT_IMAGE=/A/vmlinuz talos.platform=metal console=ttyS2";
+        assert!(command_line(&parse(&given(right)), &config).is_ok());
+        assert!(command_line(&parse(&given("BOOT_IMAGE=/A/vmlinuz talos.platform=metal")), &config).is_err());
+        assert!(command_line(&parse(&given(&format!("{right} init=/bin/sh"))), &config).is_err());
+        assert!(command_line(&parse(&dtb(&[("chosen", &[], &[])])), &config).is_err());
     }
 }

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use boot_log::{Rules, Stage};
 use fw_build::{Failure, Result};
-use fw_image::fdt::Tree;
 use rayon::prelude::*;
 use rk3588_model::events::Event;
 use rk3588_model::machine::{Board, Machine};
@@ -15,13 +14,12 @@ use rk3588_model::storage::Disk;
 use super::Wanted;
 use super::order::{Content, Order};
 use crate::simulate::faults::subject::Subject;
+use crate::simulate::kernel_tree;
 use crate::simulate::session::{End, Goal, Session};
 use crate::simulate::setup::{Dram, otp_words};
 
 /// Instructions that one boot may take.
 const LIMIT: u64 = 12_000_000_000;
-/// Device trees are smaller; U-Boot refuses more (`CONFIG_SYS_FDT_PAD` is added to less than that).
-const TREE_LIMIT_BYTES: usize = 1 << 20;
 /// Two chips.
 const CHIP: &str = "524b3588000102030405060708090a0b";
 const OTHER_CHIP: &str = "524b3588000102030405060708090aff";
@@ -164,7 +162,7 @@ fn boot(subject: &Subject, rules: &Rules, plan: &Plan) -> Result<Boot> {
     seen.taken_over = session.taken_over();
     seen.instructions = session.machine.cpu.instructions();
     seen.events = session.machine.soc.events.all().to_vec();
-    seen.tree = tree(&session.machine).unwrap_or_default();
+    seen.tree = kernel_tree::read(&session.machine).unwrap_or_default();
     Ok(seen)
 }
 
@@ -197,16 +195,4 @@ fn content(subject: &Subject, content: Content) -> Result<Option<Disk>> {
         Content::Ours => Some(subject.medium.disk()),
         Content::Foreign => Some(subject.foreign_disk()?),
     })
-}
-
-/// The device tree that the kernel was given, out of the guest's memory.
-fn tree(machine: &Machine) -> Option<Vec<u8>> {
-    let address = machine.kernel_fdt()?;
-    let mut head = [0; 8];
-    machine.ram.read_bytes(address, &mut head).ok()?;
-    let size = u32::from_be_bytes(*head.last_chunk::<4>()?) as usize;
-    let mut bytes = vec![0; size.min(TREE_LIMIT_BYTES)];
-    machine.ram.read_bytes(address, &mut bytes).ok()?;
-    Tree::parse(&bytes).ok()?;
-    Some(bytes)
 }

@@ -92,9 +92,20 @@ pub fn spl_sd_disabled(s: &Subject, board: &mut Board) -> Result<()> {
     s.edit_spl(board, |spl| set(tree_in(spl)?, SD, "status", b"fail\0"))
 }
 
+pub fn spl_too_long(s: &Subject, board: &mut Board) -> Result<()> {
+    // An SPL whose end lies behind the place of BL31. Moving SPL's code would take a linker; so BL31's first part grows
+    // downwards, by zeroes before it, over the second half of SPL.
+    let image = s.fit.image("atf-1").map_err(|e| Failure::new("the FIT").why(e))?;
+    let load = image.load.ok_or_else(|| Failure::new("the FIT does not say where BL31 is loaded"))?;
+    let middle = (s.parsed.entries[1].size_bytes() / 2).next_multiple_of(SECTOR_BYTES as usize) as u64;
+    let before = load.checked_sub(middle).ok_or_else(|| Failure::new("BL31 lies in SPL already"))?;
+    let mut data = vec![0; before as usize];
+    data.extend_from_slice(&s.fit_bytes[s.fit_image("atf-1")?]);
+    s.replace_fit_image(board, "atf-1", middle as u32, &data)
+}
+
 pub fn bl31_over_spl(s: &Subject, board: &mut Board) -> Result<()> {
-    // SPL's tree stands at the end of its code; with SPL too long it would lie where BL31 is loaded to. The same
-    // collision, from the other side: BL31 is loaded over SPL.
+    // The whole of it, with its entry left where it was.
     s.edit_fit(board, |fit| set(fit, "/images/atf-1", "load", &0_u32.to_be_bytes()))
 }
 

@@ -57,6 +57,10 @@ pub fn no_boot_file(s: &Subject, board: &mut Board) -> Result<()> {
     s.delete_on_esp(board, b"EFI")
 }
 
+pub fn no_dtb(s: &Subject, board: &mut Board) -> Result<()> {
+    s.delete_on_esp(board, b"DTB")
+}
+
 pub fn boot_file_damaged(s: &Subject, board: &mut Board) -> Result<()> {
     patch(board, s.place(BOOT_FILE), &[0; 512])
 }

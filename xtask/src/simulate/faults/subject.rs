@@ -216,6 +216,31 @@ impl Subject {
         patch(board, FIT_LBA * SECTOR_BYTES, &bytes)
     }
 
+    /// Puts other data behind the FIT for one of its images, with a load address and the right hash.
+    ///
+    /// # Errors
+    /// The FIT has no such image, or no room for the change.
+    pub fn replace_fit_image(&self, board: &mut Board, name: &str, load: u32, data: &[u8]) -> Result<()> {
+        let image = self.fit.image(name).map_err(|e| Failure::new("the FIT of the image").why(e))?;
+        let path = format!("/images/{name}");
+        let mut tree = self.fit_bytes[..self.fit.tree_bytes].to_vec();
+        let cells = |tree: &[u8]| {
+            Some(u32::from_be_bytes(*tree[property(tree, &path, "data-offset").ok()?].first_chunk()?))
+        };
+        let offset = cells(&tree).ok_or_else(|| Failure::new("the FIT holds its data inside"))? as usize;
+        // Offsets count from the end of the tree, which this gives back without knowing how it is rounded.
+        let base = image.offset_bytes - offset;
+        let place = self.fit_bytes.len().next_multiple_of(SECTOR_BYTES as usize);
+        for (property, value) in
+            [("data-offset", (place - base) as u32), ("data-size", data.len() as u32), ("load", load)]
+        {
+            set(&mut tree, &path, property, &value.to_be_bytes())?;
+        }
+        set(&mut tree, &format!("{path}/hash"), "value", &Sha256::digest(data))?;
+        patch(board, FIT_LBA * SECTOR_BYTES, &tree)?;
+        patch(board, FIT_LBA * SECTOR_BYTES + place as u64, data)
+    }
+
     /// Bytes of an image inside of the FIT.
     ///
     /// # Errors

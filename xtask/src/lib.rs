@@ -16,6 +16,7 @@ pub mod fetch;
 pub mod flash;
 pub mod host;
 pub mod image;
+pub mod inspect;
 pub mod interrupt;
 pub mod kconfig;
 pub mod qemu;

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use xtask::exit::Exit;
 use xtask::{
-    bump, diagnose, doctor, dt, fetch, flash, image, interrupt, kconfig, qemu, setup, sign, simulate, test,
-    verify, why,
+    bump, diagnose, doctor, dt, fetch, flash, image, inspect, interrupt, kconfig, qemu, setup, sign,
+    simulate, test, verify, why,
 };
 
 /// Builds, checks and rehearses the Talos Linux image for the NanoPi M6.
@@ -30,6 +30,8 @@ enum Verb {
     Simulate(simulate::Args),
     /// Write the image to a card, and read it back.
     Flash(flash::Args),
+    /// Say what an image or a medium holds and what is wrong with it.
+    Inspect(inspect::Args),
     /// Say from a console log how far a boot got and why it ended there.
     Diagnose(diagnose::Args),
     /// List what the host lacks.
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
         Verb::Qemu(args) => qemu::run(args),
         Verb::Simulate(args) => simulate::run(args),
         Verb::Flash(args) => flash::run(args),
+        Verb::Inspect(args) => inspect::run(args),
         Verb::Diagnose(args) => diagnose::run(args),
         Verb::Doctor(args) => doctor::run(args),
         Verb::Setup(args) => setup::run(args),

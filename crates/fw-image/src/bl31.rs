@@ -17,7 +17,8 @@ use crate::bytes::find;
 ///
 /// DRAM from 0x40000, the end of SPL (`CONFIG_SPL_MAX_SIZE`) and TF-A's `BL31_BASE`, to Rockchip's ATAGs at 0x1fe000
 /// (U-Boot, arch-rockchip/atags.h); system and PMU SRAM (TF-A, rk3588_def.h: `SRAM_BASE`, `PMUSRAM_BASE` + 128 KiB).
-const WINDOWS: [(&str, u64, u64); 2] = [("DRAM", 0x4_0000, 0x1f_e000), ("SRAM", 0xff00_0000, 0xff12_0000)];
+pub const WINDOWS: [(&str, u64, u64); 2] =
+    [("DRAM", 0x4_0000, 0x1f_e000), ("SRAM", 0xff00_0000, 0xff12_0000)];
 
 /// Why a file is not a BL31 for this SoC.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

@@ -16,6 +16,11 @@ const HEADER_BYTES: usize = 40;
 const VERSION: u32 = 17;
 /// Deeper than any tree; keeps a damaged one from exhausting the stack.
 const DEPTH_LIMIT: usize = 64;
+/// The largest trees of boards have some five thousand nodes; questions by path look at all of a level.
+const NODE_LIMIT: usize = 1 << 16;
+/// Names of the kernel's trees have up to some forty characters. A hostile tree could name each of a million
+/// properties by the same megabyte of text.
+const NAME_LIMIT_BYTES: usize = 255;
 
 const BEGIN_NODE: u32 = 1;
 const END_NODE: u32 = 2;
@@ -112,7 +117,7 @@ impl<'a> Tree<'a> {
         let own = bytes.get(..need_bytes).ok_or(Error::Truncated { need_bytes, have_bytes: bytes.len() })?;
         let strings = strings.checked_add(strings_bytes).and_then(|end| own.get(strings..end));
         let strings = strings.ok_or_else(|| Error::Damaged("the strings lie past the end".to_owned()))?;
-        let mut reader = Reader { bytes: own, strings, at: structure };
+        let mut reader = Reader { bytes: own, strings, at: structure, nodes: 0 };
         let root = match (reader.token()?, reader.name()?) {
             (BEGIN_NODE, "") => reader.node("", 0)?,
             (token, name) => {
@@ -223,6 +228,7 @@ struct Reader<'a> {
     bytes: &'a [u8],
     strings: &'a [u8],
     at: usize,
+    nodes: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -258,6 +264,10 @@ impl<'a> Reader<'a> {
         if depth > DEPTH_LIMIT {
             return Err(self.damaged("nodes are nested too deep"));
         }
+        self.nodes += 1;
+        if self.nodes > NODE_LIMIT {
+            return Err(self.damaged(&format!("more than {NODE_LIMIT} nodes")));
+        }
         let mut node = Node { name, properties: Vec::new(), children: Vec::new() };
         loop {
             match self.token()? {
@@ -284,7 +294,8 @@ impl<'a> Reader<'a> {
 }
 
 fn text(bytes: &[u8]) -> Option<&str> {
-    CStr::from_bytes_until_nul(bytes).ok()?.to_str().ok()
+    let near = bytes.get(..=NAME_LIMIT_BYTES).unwrap_or(bytes);
+    CStr::from_bytes_until_nul(near).ok()?.to_str().ok()
 }
 
 fn be32(bytes: &[u8], offset_bytes: usize) -> Option<u32> {

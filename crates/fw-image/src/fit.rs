@@ -11,12 +11,23 @@ use sha2::{Digest, Sha256};
 use crate::fdt::{self, Tree};
 use crate::hex;
 
+/// Images, and configurations, that are read: binman writes one for each device tree.
+const NODE_LIMIT: usize = 256;
+
 /// Why a FIT was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The tree itself cannot be read, or lacks a part every FIT has.
     #[error("FIT: {0}")]
     Tree(#[from] fdt::Error),
+    /// More nodes than anybody needs: each is looked up in all others.
+    #[error("FIT has {count} nodes in `{path}`, of which {NODE_LIMIT} would be read")]
+    TooMany {
+        /// `/images` or `/configurations`.
+        path: &'static str,
+        /// How many there are.
+        count: usize,
+    },
     /// No image of this name.
     #[error("FIT has no image `{0}`")]
     NoImage(String),
@@ -107,11 +118,11 @@ impl Fit {
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
         let tree = Tree::parse(bytes)?;
         let mut images = Vec::new();
-        for name in tree.children("/images")? {
+        for name in children(&tree, "/images")? {
             images.push(image(&tree, bytes.len(), &name)?);
         }
         let mut configurations = Vec::new();
-        for name in tree.children("/configurations")? {
+        for name in children(&tree, "/configurations")? {
             let path = format!("/configurations/{name}");
             configurations.push(Configuration {
                 description: text(&tree, &path, "description")?.unwrap_or_default(),
@@ -184,6 +195,11 @@ impl Fit {
             .map(|image| image.offset_bytes + image.size_bytes)
             .fold(self.tree_bytes, usize::max)
     }
+}
+
+fn children(tree: &Tree<'_>, path: &'static str) -> Result<Vec<String>, Error> {
+    let names = tree.children(path)?;
+    if names.len() > NODE_LIMIT { Err(Error::TooMany { path, count: names.len() }) } else { Ok(names) }
 }
 
 fn image(tree: &Tree<'_>, have_bytes: usize, name: &str) -> Result<Image, Error> {

@@ -12,6 +12,10 @@ use crate::cpio;
 /// Upper limit of one unpacked segment: a member cannot be larger, and a damaged or hostile header must
 /// not fill the memory.
 const SEGMENT_LIMIT_BYTES: u64 = 4 << 30;
+/// Talos's imager appends one segment for all extensions; distributions prepend two.
+const SEGMENT_COUNT_LIMIT: usize = 64;
+/// What the xz decoder may use: `xz -9` needs 65 MiB.
+const XZ_MEMORY_BYTES: u64 = 256 << 20;
 /// Input bytes per compression job. Fixed, because zstd's output depends on it.
 const JOB_BYTES: u32 = 8 << 20;
 
@@ -42,6 +46,9 @@ pub enum Error {
     /// The archive inside is not what it should be.
     #[error("initramfs: {0}")]
     Cpio(#[from] cpio::Error),
+    /// More segments than anybody writes.
+    #[error("initramfs has more than {SEGMENT_COUNT_LIMIT} segments")]
+    TooMany,
     /// A file without any segment.
     #[error("initramfs is empty")]
     Empty,
@@ -106,15 +113,29 @@ pub fn compress(archive: &[u8], level: i32, threads: u32) -> io::Result<Vec<u8>>
     encoder.finish()
 }
 
-/// Unpacks all segments of an initramfs file.
+/// Unpacks all segments of an initramfs file of our own.
 pub fn segments(bytes: &[u8]) -> Result<Vec<Segment>, Error> {
-    let mut found = Vec::new();
+    segments_within(bytes, SEGMENT_LIMIT_BYTES)
+}
+
+/// Unpacks all segments of a file from anywhere, which together may have `limit_bytes`.
+///
+/// # Errors
+/// See [`Error`]; more than the limit is [`Error::Damaged`].
+pub fn segments_within(bytes: &[u8], limit_bytes: u64) -> Result<Vec<Segment>, Error> {
+    let mut found: Vec<Segment> = Vec::new();
+    let mut left_bytes = limit_bytes;
     loop {
         let offset_bytes = bytes.len() - skip_zeroes(&bytes[found.last().map_or(0, end)..]).len();
         if offset_bytes == bytes.len() {
             return if found.is_empty() { Err(Error::Empty) } else { Ok(found) };
         }
-        found.push(segment(bytes, offset_bytes)?);
+        if found.len() == SEGMENT_COUNT_LIMIT {
+            return Err(Error::TooMany);
+        }
+        let segment = segment(bytes, offset_bytes, left_bytes)?;
+        left_bytes -= (segment.archive.len() as u64).min(left_bytes);
+        found.push(segment);
     }
 }
 
@@ -122,12 +143,12 @@ fn end(segment: &Segment) -> usize {
     segment.offset_bytes + segment.size_bytes
 }
 
-fn segment(bytes: &[u8], offset_bytes: usize) -> Result<Segment, Error> {
+fn segment(bytes: &[u8], offset_bytes: usize, limit_bytes: u64) -> Result<Segment, Error> {
     let rest = &bytes[offset_bytes..];
     let (compression, unpacked) = if rest.starts_with(&ZSTD_MAGIC) {
-        (Compression::Zstd, unzstd(rest))
+        (Compression::Zstd, unzstd(rest, limit_bytes))
     } else if rest.starts_with(&XZ_MAGIC) {
-        (Compression::Xz, unxz(rest))
+        (Compression::Xz, unxz(rest, limit_bytes))
     } else if rest.starts_with(cpio::MAGIC) {
         let (_, size_bytes) = cpio::read(rest)?;
         (Compression::None, Ok((rest[..size_bytes].to_vec(), size_bytes)))
@@ -141,27 +162,27 @@ fn segment(bytes: &[u8], offset_bytes: usize) -> Result<Segment, Error> {
 }
 
 /// Unpacks one zstd frame; gives the content and the frame's length.
-fn unzstd(bytes: &[u8]) -> io::Result<(Vec<u8>, usize)> {
+fn unzstd(bytes: &[u8], limit_bytes: u64) -> io::Result<(Vec<u8>, usize)> {
     let size_bytes = zstd::zstd_safe::find_frame_compressed_size(bytes)
         .map_err(|code| io::Error::other(zstd::zstd_safe::get_error_name(code)))?;
     let decoder = zstd::Decoder::with_buffer(&bytes[..size_bytes])?.single_frame();
-    Ok((read_limited(decoder)?, size_bytes))
+    Ok((read_limited(decoder, limit_bytes)?, size_bytes))
 }
 
 /// Unpacks one xz stream; gives the content and the stream's length.
-fn unxz(bytes: &[u8]) -> io::Result<(Vec<u8>, usize)> {
-    let stream = liblzma::stream::Stream::new_stream_decoder(u64::MAX, 0)?;
+fn unxz(bytes: &[u8], limit_bytes: u64) -> io::Result<(Vec<u8>, usize)> {
+    let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY_BYTES, 0)?;
     let mut decoder = liblzma::bufread::XzDecoder::new_stream(bytes, stream);
-    let archive = read_limited(&mut decoder)?;
+    let archive = read_limited(&mut decoder, limit_bytes)?;
     let size_bytes = usize::try_from(decoder.total_in()).map_err(io::Error::other)?;
     Ok((archive, size_bytes))
 }
 
-fn read_limited(decoder: impl Read) -> io::Result<Vec<u8>> {
+fn read_limited(decoder: impl Read, limit_bytes: u64) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
-    let read = decoder.take(SEGMENT_LIMIT_BYTES + 1).read_to_end(&mut content)?;
-    if read as u64 > SEGMENT_LIMIT_BYTES {
-        return Err(io::Error::other(format!("more than {SEGMENT_LIMIT_BYTES} bytes")));
+    let read = decoder.take(limit_bytes.saturating_add(1)).read_to_end(&mut content)?;
+    if read as u64 > limit_bytes {
+        return Err(io::Error::other(format!("more than {limit_bytes} bytes")));
     }
     Ok(content)
 }

@@ -46,8 +46,9 @@ pub mod meta;
 #[cfg(feature = "full")]
 pub mod modsig;
 #[cfg(feature = "full")]
-pub mod talos;
+pub mod squashfs;
 #[cfg(feature = "full")]
+pub mod talos;
 pub mod window;
 #[cfg(feature = "full")]
 pub mod xfs;

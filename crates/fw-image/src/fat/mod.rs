@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The EFI partition: a FAT32 file system with a given set of files, byte for byte the same for the same
-//! set, and a reader for tests and `inspect`.
+//! set, and [`Volume`], a reader for whatever FAT there is.
 //!
 //! 512-byte sectors, media F8, and clusters of one sector: at 100 MiB that makes some 200,000 clusters,
 //! where FAT32 begins at 65,525 (Microsoft's FAT specification 1.03, "FAT type determination"). With
@@ -9,6 +9,7 @@
 //! Written here and not by the fatfs crate, since that (0.3.6) gives the `.` and `..` entries long names,
 //! which fsck.fat calls damage; fatfs reads, and so checks the writer.
 
+mod read;
 mod tree;
 mod write;
 
@@ -16,6 +17,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use fatfs::{Dir, FileSystem, FsOptions, ReadWriteSeek};
 
+pub use read::{Entry, MAX_DEPTH, MAX_ENTRIES, ReadError, Volume, Width};
 pub use write::build;
 
 use crate::guid::Guid;
@@ -79,8 +81,8 @@ pub fn volume_id(label: &str) -> u32 {
     u32::from_be_bytes([a, b, c, d])
 }
 
-/// All files of a FAT file system with their sizes in bytes, sorted by path. `image` is not changed
-/// (the library asks for a writer all the same).
+/// All files of a FAT file system of our own with their sizes in bytes, sorted by path, by the fatfs library. `image` is
+/// not changed (the library asks for a writer all the same). For images of others: [`Volume`].
 ///
 /// # Errors
 /// Not a FAT file system, or an I/O error.

@@ -143,6 +143,18 @@ impl Image {
 }
 
 impl TableCopy {
+    /// Reads the copy whose header lies at `at`: a backup copy may lie elsewhere than at the end of the medium.
+    ///
+    /// # Errors
+    /// I/O errors; a broken copy is no error here.
+    pub fn read_at<R: Read + Seek>(disk: &mut R, at: Lba) -> io::Result<Result<TableCopy, CopyError>> {
+        let disk_sectors = disk.seek(SeekFrom::End(0))? / SECTOR_BYTES;
+        if at.0 >= disk_sectors {
+            return Ok(Err(CopyError::NoSignature(at)));
+        }
+        read_copy(disk, at, disk_sectors)
+    }
+
     fn problems(&self, disk_sectors: u64) -> Vec<String> {
         let h = &self.header;
         let last = Lba(disk_sectors - 1);

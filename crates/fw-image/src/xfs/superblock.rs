@@ -127,7 +127,10 @@ impl Superblock {
         if ag >= self.ag_count || block >= self.ag_blocks {
             return Err(XfsError::Damaged(format!("block {block} of allocation group {ag} does not exist")));
         }
-        Ok((ag * self.ag_blocks + block) << self.block_log)
+        let number = ag.checked_mul(self.ag_blocks).and_then(|first| first.checked_add(block));
+        let at = number.and_then(|number| number.checked_mul(self.block_bytes));
+        at.filter(|at| *at < self.size_bytes)
+            .ok_or_else(|| XfsError::Damaged(format!("block {block} of group {ag} lies behind its end")))
     }
 
     /// Byte of a block, given by its number in the file system.

@@ -4,7 +4,8 @@
 //! Knows short-form and block directories, leaf and node directories by their data blocks, and files of
 //! up to some twenty extents (no extent tree): what mkfs.xfs makes from a prototype.
 
-use std::io::{Read, Seek};
+use std::collections::HashSet;
+use std::io::{Read, Seek, SeekFrom};
 
 use super::inode::{self, core};
 use super::{Superblock, XfsError, be16, be32, be64, read_at};
@@ -26,6 +27,12 @@ const DIRECTORY_HEADER_BYTES: usize = 64;
 const FREE_TAG: u16 = 0xffff;
 /// Nested deeper, an image is damaged or not ours.
 const MAX_DEPTH: usize = 32;
+/// More files than a boot partition has.
+const MAX_ENTRIES: usize = 100_000;
+/// Larger files are not read: a damaged size must not fill the memory.
+const MAX_FILE_BYTES: u64 = 1 << 30;
+/// A directory of [`MAX_ENTRIES`] long names.
+const MAX_DIRECTORY_BYTES: u64 = 64 << 20;
 
 /// What an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,17 +96,22 @@ impl<R: Read + Seek> Xfs<R> {
     /// A damaged image, or a layout this reader does not know.
     pub fn list(&mut self) -> Result<Vec<Entry>, XfsError> {
         let mut entries = Vec::new();
+        let mut seen = HashSet::from([self.superblock.root_inode]);
         let mut todo = vec![(String::new(), self.superblock.root_inode, 0)];
         while let Some((prefix, directory, depth)) = todo.pop() {
             for (name, number) in self.directory(directory)? {
                 let entry = self.entry(format!("{prefix}{name}"), number)?;
                 if entry.kind == EntryKind::Directory {
-                    if depth == MAX_DEPTH {
-                        return Err(XfsError::Damaged(format!("`{}` lies too deep", entry.path)));
+                    // A directory has one name.
+                    if depth == MAX_DEPTH || !seen.insert(number) {
+                        return Err(XfsError::Damaged(format!("the directory `{}` loops", entry.path)));
                     }
                     todo.push((format!("{}/", entry.path), number, depth + 1));
                 }
                 entries.push(entry);
+                if entries.len() > MAX_ENTRIES {
+                    return Err(XfsError::Damaged(format!("more than {MAX_ENTRIES} files")));
+                }
             }
         }
         entries.sort();
@@ -111,6 +123,28 @@ impl<R: Read + Seek> Xfs<R> {
     /// # Errors
     /// [`XfsError::NotFound`], a damaged image, or a layout this reader does not know.
     pub fn read(&mut self, path: &str) -> Result<Vec<u8>, XfsError> {
+        let inode = self.file(path)?;
+        self.content(&inode)
+    }
+
+    /// Where the bytes of the file at `path` lie, as (first byte in the image, length), in the order of the file.
+    /// Holes are left out.
+    ///
+    /// # Errors
+    /// As [`Xfs::read`].
+    pub fn extents(&mut self, path: &str) -> Result<Vec<(u64, u64)>, XfsError> {
+        let inode = self.file(path)?;
+        let (sb, size_bytes) = (&self.superblock, be64(&inode, core::SIZE)?);
+        let mut places = Vec::new();
+        for extent in extents(&inode)?.iter().filter(|e| !e.unwritten) {
+            let (start, end) = extent.bytes(sb, size_bytes)?;
+            places.push((sb.block_at(extent.start)?, end - start));
+        }
+        Ok(places)
+    }
+
+    /// The inode of the file at `path`.
+    fn file(&mut self, path: &str) -> Result<Vec<u8>, XfsError> {
         let not_found = || XfsError::NotFound(path.to_owned());
         let mut number = self.superblock.root_inode;
         for name in path.split('/') {
@@ -120,8 +154,7 @@ impl<R: Read + Seek> Xfs<R> {
         if self.entry(path.to_owned(), number)?.kind != EntryKind::File {
             return Err(not_found());
         }
-        let inode = inode::read(&mut self.image, &self.superblock, number)?;
-        self.content(&inode)
+        inode::read(&mut self.image, &self.superblock, number)
     }
 
     fn entry(&mut self, path: String, number: u64) -> Result<Entry, XfsError> {
@@ -144,15 +177,16 @@ impl<R: Read + Seek> Xfs<R> {
     fn content(&mut self, inode: &[u8]) -> Result<Vec<u8>, XfsError> {
         let sb = &self.superblock;
         let size_bytes = be64(inode, core::SIZE)?;
-        if size_bytes > sb.size_bytes {
-            return Err(XfsError::Unsupported("a file larger than its file system".to_owned()));
+        // A file that is larger than its image would be all holes.
+        let image_bytes = self.image.seek(SeekFrom::End(0))?;
+        if size_bytes > sb.size_bytes.min(MAX_FILE_BYTES).min(image_bytes) {
+            return Err(XfsError::Unsupported(format!("a file of {size_bytes} bytes")));
         }
         let mut content = vec![0; size_bytes as usize];
         for extent in extents(inode)?.iter().filter(|e| !e.unwritten) {
-            let start = (extent.offset << sb.block_log).min(size_bytes) as usize;
-            let end = ((extent.offset + extent.count) << sb.block_log).min(size_bytes) as usize;
-            let piece = read_at(&mut self.image, sb.block_at(extent.start)?, end - start)?;
-            content[start..end].copy_from_slice(&piece);
+            let (start, end) = extent.bytes(sb, size_bytes)?;
+            let piece = read_at(&mut self.image, sb.block_at(extent.start)?, (end - start) as usize)?;
+            content[start as usize..end as usize].copy_from_slice(&piece);
         }
         Ok(content)
     }
@@ -168,8 +202,13 @@ impl<R: Read + Seek> Xfs<R> {
             return short_form(&inode[core::END..]);
         }
         let mut entries = Vec::new();
+        let mut read_bytes = 0;
         for extent in extents(&inode)?.iter().filter(|e| e.offset << sb.block_log < DIRECTORY_DATA_END_BYTES)
         {
+            read_bytes += extent.count << sb.block_log;
+            if read_bytes > MAX_DIRECTORY_BYTES {
+                return Err(XfsError::Unsupported(format!("a directory of {read_bytes} bytes")));
+            }
             let bytes = read_at(
                 &mut self.image,
                 sb.block_at(extent.start)?,
@@ -184,12 +223,22 @@ impl<R: Read + Seek> Xfs<R> {
     }
 }
 
+impl Extent {
+    /// The extent's first byte in its file and the one behind its last, both cut at the file's size.
+    fn bytes(&self, sb: &Superblock, size_bytes: u64) -> Result<(u64, u64), XfsError> {
+        let place = |block: u64| block.checked_mul(sb.block_bytes).map(|at| at.min(size_bytes));
+        place(self.offset)
+            .zip(place(self.offset + self.count))
+            .ok_or_else(|| XfsError::Damaged(format!("an extent at block {} of its file", self.offset)))
+    }
+}
+
 /// Extents of the data fork: 128 bits each, of 1 (unwritten), 54 (offset), 52 (start), 21 (count) bits.
 fn extents(inode: &[u8]) -> Result<Vec<Extent>, XfsError> {
     if inode[core::FORMAT] != FORMAT_EXTENTS {
         return Err(XfsError::Unsupported(format!("data fork format {}", inode[core::FORMAT])));
     }
-    (0..be32(inode, core::EXTENTS)? as usize)
+    let extents: Vec<Extent> = (0..be32(inode, core::EXTENTS)? as usize)
         .map(|i| {
             let at = core::END + 16 * i;
             let bits = u128::from(be64(inode, at)?) << 64 | u128::from(be64(inode, at + 8)?);
@@ -200,15 +249,20 @@ fn extents(inode: &[u8]) -> Result<Vec<Extent>, XfsError> {
                 count: bits as u64 & ((1 << 21) - 1),
             })
         })
-        .collect()
+        .collect::<Result<_, XfsError>>()?;
+    // Each byte of a file once: the sum of all pieces is then no more than the file.
+    if extents.windows(2).any(|pair| pair[1].offset < pair[0].offset + pair[0].count) {
+        return Err(XfsError::Damaged("extents that overlap".to_owned()));
+    }
+    Ok(extents)
 }
 
 /// Entries inside the inode: counts, parent, then length, tag, name, type and number of each.
 fn short_form(fork: &[u8]) -> Result<Vec<(String, u64)>, XfsError> {
-    let wide = fork[1] > 0; // at least one number needs 8 bytes: then all have 8
+    let wide = byte(fork, 1)? > 0; // at least one number needs 8 bytes: then all have 8
     let number_bytes = if wide { 8 } else { 4 };
     let mut at = 2 + number_bytes;
-    (0..fork[0])
+    (0..byte(fork, 0)?)
         .map(|_| {
             let name_at = at + 3;
             let number_at = name_at + usize::from(byte(fork, at)?) + 1;

@@ -19,6 +19,7 @@ pub mod image;
 pub mod inspect;
 pub mod interrupt;
 pub mod kconfig;
+pub mod machine_config;
 pub mod qemu;
 pub mod screen;
 pub mod setup;

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use xtask::exit::Exit;
 use xtask::{
-    bump, diagnose, doctor, dt, fetch, flash, image, inspect, interrupt, kconfig, qemu, setup, sign,
-    simulate, test, verify, why,
+    bump, diagnose, doctor, dt, fetch, flash, image, inspect, interrupt, kconfig, machine_config, qemu,
+    setup, sign, simulate, test, verify, why,
 };
 
 /// Builds, checks and rehearses the Talos Linux image for the NanoPi M6.
@@ -34,6 +34,8 @@ enum Verb {
     Inspect(inspect::Args),
     /// Say from a console log how far a boot got and why it ended there.
     Diagnose(diagnose::Args),
+    /// Write patches of Talos machine configurations for this board.
+    MachineConfig(machine_config::Args),
     /// List what the host lacks.
     Doctor(doctor::Args),
     /// Install what the host lacks.
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
         Verb::Flash(args) => flash::run(args),
         Verb::Inspect(args) => inspect::run(args),
         Verb::Diagnose(args) => diagnose::run(args),
+        Verb::MachineConfig(args) => machine_config::run(args),
         Verb::Doctor(args) => doctor::run(args),
         Verb::Setup(args) => setup::run(args),
         Verb::Dt(args) => dt::run(args),

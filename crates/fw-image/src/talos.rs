@@ -127,6 +127,18 @@ impl Line {
         if self < Line::V1_13 { XfsFeatures::Lts6_12 } else { XfsFeatures::Lts6_18 }
     }
 
+    /// Oldest kernel that the line's own programs can do with: the mount calls they make (talos-contracts 5.6, 11;
+    /// derived from sources).
+    pub fn oldest_kernel(self) -> (u32, u32) {
+        match self {
+            Line::V1_10 | Line::V1_11 => (5, 12),
+            // Extensions are stacked with one mount option per layer.
+            Line::V1_12 | Line::V1_13 => (6, 8),
+            // `/etc` is stacked from file descriptors, always.
+            Line::V1_14 => (6, 13),
+        }
+    }
+
     /// Whether a machine configuration can be embedded in the image (Talos, quirk `SupportsEmbeddedConfig`).
     pub fn embedded_configuration(self) -> Support {
         if self < Line::V1_12 { Support::No } else { Support::Yes }

@@ -33,8 +33,10 @@ pub fn userland(artifacts: &Artifacts) -> Result<Userland> {
     let wrong = |e: &dyn std::fmt::Display| Failure::new("`A/initramfs.xz`").why(e);
     let packed = artifacts.boot_file("A/initramfs.xz")?;
     let segments = initramfs::segments(&packed).map_err(|e| wrong(&e))?;
-    let [segment] = &segments[..] else {
-        return Err(wrong(&format!("{} segments instead of one", segments.len())));
+    // Layers and their list are in a second one.
+    let expected = if artifacts.map.facts.contains_key("layers") { 2 } else { 1 };
+    let Some(segment) = segments.first().filter(|_| segments.len() == expected) else {
+        return Err(wrong(&format!("{} segments instead of {expected}", segments.len())));
     };
     let members = segment.members().map_err(|e| wrong(&e))?;
     let data = |name: &str| {

@@ -10,7 +10,7 @@ use fw_build::key::{KeyInputs, sha256_bytes, sha256_file};
 use fw_build::status::{Phase, Status};
 use fw_build::store::{Built, Entry, PinUsed};
 use fw_build::toolchain::first_line;
-use fw_build::{Failure, Result};
+use fw_build::{Context as _, Failure, Result};
 use fw_image::cmdline::Cmdline;
 use fw_image::disk::{Content, PartitionPlan, Plan, RawPlan, Start, Written};
 use fw_image::guid::Guid;
@@ -18,6 +18,7 @@ use fw_image::lba::{Lba, MIB};
 use fw_image::map::{self, ImageMap};
 use fw_image::meta::tag_name;
 use fw_image::{bl31, ddr, fat, gpt, grubcfg, xz};
+use talos_initramfs::layers;
 
 use super::boot::{self, BootFile};
 use super::mix::Known;
@@ -27,6 +28,8 @@ use crate::screen::Screen;
 use crate::sign::SignedKernel;
 use crate::stages::Results;
 use crate::userland;
+use crate::userland::extended;
+use crate::verify;
 
 /// Raise it when this step's code changes what it makes.
 const RECIPE_VERSION: u32 = 3;
@@ -93,6 +96,10 @@ pub fn ensure(cx: &Context, selection: &Selection, parts: &Parts, screen: &Scree
                 }
                 parts.kernel.entry.verify()?;
                 parts.userland.verify()?;
+                let (initramfs, vmlinuz) =
+                    (parts.userland.path("initramfs")?, parts.kernel.entry.path("vmlinuz")?);
+                verify::initramfs::require(&initramfs, &vmlinuz)
+                    .context("kernel and userland do not belong together")?;
                 Assembly { cx, selection, parts, cmdline: &cmdline, work, status: &status }.run()?;
                 Ok(Built::default())
             },
@@ -338,6 +345,14 @@ impl Assembly<'_> {
             let values: Vec<String> =
                 values.map(|(tag, v)| format!("{tag} ({}, {} bytes)", tag_name(*tag), v.len())).collect();
             facts.insert("meta".to_owned(), values.join(", "));
+        }
+        if self.selection.userland != Userland::Bringup {
+            facts.insert("modules".to_owned(), self.selection.additions.modules.name().to_owned());
+        }
+        if let Ok(list) = self.parts.userland.path(extended::LIST) {
+            let layers = layers::Config::parse(&fs::read(list)?)?.layers;
+            let layers = layers.iter().map(|l| format!("{} {}", l.metadata.name, l.metadata.version));
+            facts.insert("layers".to_owned(), layers.collect::<Vec<_>>().join(", "));
         }
         self.loader_facts(&mut facts)?;
         facts.insert("bootloader".to_owned(), self.selection.bootloader.name().to_owned());

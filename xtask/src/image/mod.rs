@@ -10,6 +10,8 @@ mod mix;
 mod publish;
 mod select;
 
+use std::path::PathBuf;
+
 use clap::Args as ClapArgs;
 use fw_build::status::{bytes, seconds};
 use fw_build::{Context as _, Result};
@@ -19,6 +21,7 @@ pub use select::{Bootloader, Selection, Userland};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::screen::Screen;
+use crate::userland::extended::Modules;
 use crate::{doctor, dt, kconfig, setup, sign, stages, userland};
 
 /// Builds the disk image.
@@ -31,6 +34,7 @@ use crate::{doctor, dt, kconfig, setup, sign, stages, userland};
   cargo xtask image --bootloader spi                    the loader beside it, for SPI flash (docs/hardware.md)
   cargo xtask image --talos v1.13.9                     another release; its line's layout and arguments
   cargo xtask image --meta \"metal-network=$(cat network.yaml)\" --extra-kernel-arg=-init_on_alloc
+  cargo xtask image --extension gvisor.tar --modules layer
   cargo xtask image --bl31 rk3588_bl31_v1.48.elf        Rockchip's BL31 in the place of TF-A
 
 Results are in out/: the image, its .map.json (what lies where, versions, digests) and SHA256SUMS.")]
@@ -65,6 +69,15 @@ pub struct Args {
     /// Value for the META partition, key by number (12, 0xc) or name (metal-network); may be given several times.
     #[arg(long, value_name = "KEY=VALUE")]
     pub meta: Vec<String>,
+    /// How this kernel's modules get into Talos's initramfs (default: repack).
+    #[arg(long, value_enum)]
+    pub modules: Option<Modules>,
+    /// System extension of Talos: an OCI layout folder, or a plain tar of its image's root file system; may be given several times.
+    #[arg(long = "extension", value_name = "PATH")]
+    pub extensions: Vec<PathBuf>,
+    /// Machine configuration that Talos v1.12 and later take from the image. Everybody who has the image has it.
+    #[arg(long, value_name = "FILE")]
+    pub embedded_config: Option<PathBuf>,
     /// How modules are signed.
     #[command(flatten)]
     pub signing: sign::KeyArgs,
@@ -89,7 +102,9 @@ pub fn run(args: &Args) -> Result<Exit> {
 pub fn build(args: &Args) -> Result<()> {
     let cx = Context::load()?;
     let selection = Selection::of(args, &cx.board)?;
-    kconfig::print_limits(selection.kernel(&cx)?);
+    let pin = selection.kernel(&cx)?;
+    kconfig::print_limits(pin);
+    selection.require_kernel(&pin.version)?;
     if args.install_deps {
         setup::ensure()?;
     }

@@ -13,6 +13,7 @@ use fw_image::talos::{Line, VersionError};
 use super::Args;
 use crate::context::Context;
 use crate::stages::{ALL, LOADER};
+use crate::userland::extended::Wanted;
 
 /// What runs after the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -70,6 +71,8 @@ pub struct Selection {
     pub disk: Disk,
     /// Values for META.
     pub meta: Meta,
+    /// What is added to the initramfs.
+    pub additions: Wanted,
     /// Kernel arguments of the user.
     pub extra_kernel_args: Vec<String>,
     overrides: BTreeMap<String, String>,
@@ -113,8 +116,50 @@ impl Selection {
                 .why(e)
                 .hint("give them as in `--meta metal-network=...`")
         })?;
+        let additions = Wanted {
+            modules: args.modules.unwrap_or_default(),
+            extensions: args.extensions.clone(),
+            configuration: args.embedded_config.clone(),
+        };
+        additions.check(line, &talos)?;
+        if userland == Userland::Bringup && !additions.is_empty() {
+            return Err(Failure::new(
+                "the self-test takes no extensions, no layer and no machine configuration",
+            )
+            .why("its initramfs is not Talos's, whose `init` reads them")
+            .hint("`--userland talos` makes an image that has them"));
+        }
         let extra_kernel_args = args.extra_kernel_args.clone();
-        Ok(Selection { userland, bootloader, talos, line, disk, meta, extra_kernel_args, overrides })
+        Ok(Selection {
+            userland,
+            bootloader,
+            talos,
+            line,
+            disk,
+            meta,
+            additions,
+            extra_kernel_args,
+            overrides,
+        })
+    }
+
+    /// Refuses a kernel that is too old for the line of Talos, by its version, for example `6.12.107`.
+    ///
+    /// # Errors
+    /// It is too old. The self-test runs on any.
+    pub fn require_kernel(&self, version: &str) -> Result<()> {
+        let mut numbers = version.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
+        let found = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+        let oldest = self.line.oldest_kernel();
+        if self.userland == Userland::Bringup || found >= oldest {
+            return Ok(());
+        }
+        Err(Failure::new(format!("kernel {version} is too old for Talos {}", self.talos))
+            .why(format!(
+                "{} makes mount calls that Linux {}.{} was the first to have",
+                self.line, oldest.0, oldest.1
+            ))
+            .hint("take `--kernel lts-6.18`, or an older line of Talos with `--talos`"))
     }
 
     /// The kernel's pin.
@@ -231,6 +276,18 @@ mod tests {
             let boot_mib = if line == Line::V1_10 { 1000 } else { 2000 };
             assert_eq!((selection.line, selection.disk.partitions[2].size_mib), (line, boot_mib));
         }
+        let kernel = |talos: &str, userland, version: &str| {
+            let args = Args { talos: Some(talos.to_owned()), userland: Some(userland), ..Args::default() };
+            Selection::of(&args, &board).expect("known").require_kernel(version)
+        };
+        assert_eq!(kernel("v1.14.0", Userland::Talos, "6.18.15"), Ok(()));
+        assert_eq!(kernel("v1.13.9", Userland::Talos, "6.12.107"), Ok(()));
+        assert_eq!(kernel("v1.14.0", Userland::Bringup, "6.12.107"), Ok(()));
+        let text = kernel("v1.14.0", Userland::Talos, "6.12.107").expect_err("too old").to_string();
+        assert!(
+            text.contains("6.12.107 is too old for Talos v1.14.0") && text.contains("Linux 6.13"),
+            "{text}"
+        );
         let refusal = |talos: &str| select(talos).expect_err(talos).to_string();
         let text = refusal("v1.9.6");
         for part in [
@@ -241,6 +298,19 @@ mod tests {
             assert!(text.contains(part), "no `{part}` in:\n{text}");
         }
         assert!(refusal("1.10").contains("is not a Talos release"));
+        let embedded = |talos: &str, userland| {
+            let embedded_config = Some("config.yaml".into());
+            let args = Args { talos: Some(talos.to_owned()), embedded_config, userland, ..Args::default() };
+            Selection::of(&args, &board).map(|s| s.additions.is_empty())
+        };
+        assert_eq!(embedded("v1.12.0", Some(Userland::Talos)), Ok(false));
+        let text = embedded("v1.11.6", Some(Userland::Talos)).expect_err("v1.11 reads none").to_string();
+        assert!(
+            text.contains("Talos v1.11.6 reads no machine configuration") && text.contains("hint: "),
+            "{text}"
+        );
+        let text = embedded("v1.13.9", Some(Userland::Bringup)).expect_err("not the self-test").to_string();
+        assert!(text.contains("the self-test takes no extensions"), "{text}");
         let meta = |value: &str| {
             Selection::of(&Args { meta: vec![value.to_owned()], ..Args::default() }, &board).map(|s| s.meta)
         };

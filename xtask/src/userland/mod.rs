@@ -4,6 +4,7 @@
 //! Here they become results of the store, keyed by what they are made of.
 
 pub mod bringup;
+pub mod extended;
 mod pack;
 pub mod talos;
 
@@ -46,6 +47,13 @@ pub fn compose(
     let composed = match selection.userland {
         Userland::Bringup => compose_bringup(cx, stages, kernel, &status),
         Userland::Talos => compose_talos(cx, selection, kernel, &status),
+    };
+    // With nothing to append the entry is the userland's own.
+    let composed = match composed {
+        Ok((base, _)) if !selection.additions.is_empty() => {
+            extended::extend(cx, selection, kernel, &base, &status)
+        }
+        composed => composed,
     };
     let (entry, origin) = composed
         .inspect_err(|_| status.phase(Phase::Failed, None))
@@ -126,10 +134,14 @@ fn compose_talos(
     let used = PinUsed {
         version: selection.talos.clone(),
         origin: releases.url(&selection.talos, talos::ASSET)?,
-        sha256: asset.sha256,
+        sha256: asset.sha256.clone(),
     };
     inputs.add("stage:signed-kernel", kernel.entry.record.key.as_str())?;
     packers(&mut inputs)?;
+    let unchanged = selection.additions.modules == extended::Modules::Layer;
+    if unchanged {
+        inputs.add("modules", "stock")?;
+    }
     cx.store.ensure(
         "userland-talos",
         &inputs,
@@ -137,6 +149,10 @@ fn compose_talos(
         || status.phase(Phase::Waiting, None),
         |work| {
             status.phase(Phase::Building, None);
+            if unchanged {
+                fs_err::copy(&asset.path, work.join("out/initramfs.xz"))?;
+                return Ok(Built { origins: [("talos".to_owned(), used)].into(), ..Built::default() });
+            }
             let parts = talos::Inputs {
                 fetcher: &fetcher,
                 releases: &mut releases,

@@ -1,27 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! How both userlands are packed, in one place: squashfs and initramfs as Talos makes them (talos-contracts 5.1).
+//! How the userlands are packed, in one place: the initramfs as Talos makes it (talos-contracts 5.1).
 //!
 //! What goes in is the business of each userland.
 
 use std::path::Path;
 
 use fs_err as fs;
-use fw_build::run::{Cmd, SOURCE_DATE_EPOCH};
+use fw_build::run::SOURCE_DATE_EPOCH;
 use fw_build::{Failure, Result};
 use fw_image::{cpio, initramfs};
+use talos_initramfs::squash::ZSTD_LEVEL;
 
-/// Level of both zstd streams; up to 19 the window stays at 8 MiB.
-const ZSTD_LEVEL: i32 = 18;
-/// squashfs block.
-const BLOCK_BYTES: u32 = 128 << 10;
-
-/// The packer of a tar stream on its standard input; the caller adds the image's path, last.
-pub fn tar2sqfs(jobs: usize) -> Cmd {
-    Cmd::new("tar2sqfs")
-        .args(["--quiet", "--no-skip"])
-        .args(["--compressor", "zstd", "--comp-extra", &format!("level={ZSTD_LEVEL}")])
-        .args(["--block-size", &BLOCK_BYTES.to_string(), "--num-jobs", &jobs.to_string()])
-}
+pub use talos_initramfs::squash::tar2sqfs;
 
 /// A member of the initramfs and its permission bits.
 pub struct Part<'a> {

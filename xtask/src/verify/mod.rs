@@ -2,6 +2,7 @@
 //! `cargo xtask verify`: says whether a finished thing would be accepted where it is used, without running it.
 
 mod image;
+pub mod initramfs;
 mod modules;
 mod trusted;
 
@@ -18,6 +19,7 @@ use crate::exit::Exit;
 #[command(after_help = "Examples:
   cargo xtask verify modules out/metal-arm64-nanopi-m6.raw.xz
   cargo xtask verify modules signed/                     what `cargo xtask sign kernel --out signed/` wrote
+  cargo xtask verify initramfs initramfs-arm64.xz --kernel out/metal-arm64-nanopi-m6.raw.xz
   cargo xtask verify modules extra/ --kernel out/metal-arm64-nanopi-m6.raw.xz")]
 pub struct Args {
     #[command(subcommand)]
@@ -28,6 +30,8 @@ pub struct Args {
 enum What {
     /// Whether the kernel would load each module: signature, certificate, release.
     Modules(modules::Args),
+    /// Whether the modules of an initramfs, also of somebody else's, are those of a kernel.
+    Initramfs(initramfs::Args),
 }
 
 /// Runs the verb.
@@ -37,5 +41,6 @@ enum What {
 pub fn run(args: &Args) -> Result<Exit> {
     match &args.what {
         What::Modules(args) => modules::run(args),
+        What::Initramfs(args) => initramfs::run(args),
     }
 }

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! `docs/conformance.md`, from a report. Nothing in it changes from run to run: no times, no paths.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use crate::report::{Check, Outcome, Report, Status};
+
+const HEAD: &str = "\
+<!-- SPDX-License-Identifier: Apache-2.0 OR MIT -->
+<!-- Written by `cargo xtask conformance --write-docs`; do not edit. -->
+# Conformance with Talos's own code
+
+`cargo xtask conformance` builds one program per release line out of the Go packages that Talos is made of, as they
+are published, and gives them our files: image, overlay, initramfs, command lines. It builds an image of each line's
+layout with the self-test userland, since the container, the table and the boot files are the same as with Talos's.
+";
+
+const TOOLS: &str = "\
+It needs Go 1.21 or later (`cargo xtask setup --conformance`) and a Go module proxy. Without them a line is reported as
+ignored with the reason; under `--strict` that is a failure. The versions are those of `conformance/<line>/go.mod`, with
+the replaces of Talos's own; apart from the two modules of Talos itself, every hash in `go.sum` is also in the `go.sum`
+that Talos publishes. The programs' module path lies below Talos's, which is how Go lets them import internal packages
+(the parser of `grub.cfg`, META, UKI) without a change to them.
+";
+
+/// The file's text.
+pub fn render(report: &Report) -> String {
+    let mut text = format!("{HEAD}\n{TOOLS}\n## What was checked\n\n");
+    let lines: Vec<(&String, &str, BTreeMap<&str, &Check>)> = report
+        .lines
+        .iter()
+        .map(|(name, (release, outcome))| (name, release.as_str(), by_name(outcome)))
+        .collect();
+    text += "| Check | What it shows |";
+    for (name, release, _) in &lines {
+        let _ = write!(text, " {name} ({release}) |");
+    }
+    text += &format!("\n| --- | --- |{}\n", " --- |".repeat(lines.len()));
+    for check in all(&lines) {
+        let _ = write!(text, "| `{}` | {} |", check.check, check.shows);
+        for (_, _, checks) in &lines {
+            let word = match checks.get(check.check.as_str()).map(|c| c.status) {
+                Some(Status::Passed) => "passed",
+                Some(Status::Failed) => "**failed**",
+                Some(Status::Absent) => "not run",
+                None => "-",
+            };
+            let _ = write!(text, " {word} |");
+        }
+        text.push('\n');
+    }
+    text += "\n## Inputs that each check must refuse\n\nEach of them is tried in every run; one that is not noticed fails \
+             the check.\n\n";
+    for check in all(&lines) {
+        let inputs: Vec<&str> = check.broken.iter().map(|b| b.input.as_str()).collect();
+        let _ = writeln!(text, "- `{}`: {}", check.check, inputs.join("; "));
+    }
+    text
+}
+
+/// Every check that some line has, in the order of the first line that has it.
+fn all<'a>(lines: &[(&String, &str, BTreeMap<&str, &'a Check>)]) -> Vec<&'a Check> {
+    let mut all: Vec<&Check> = Vec::new();
+    for (_, _, checks) in lines {
+        for check in checks.values() {
+            match all.iter_mut().find(|c| c.check == check.check) {
+                // The line that tried most inputs speaks for all.
+                Some(known) if known.broken.len() < check.broken.len() => *known = check,
+                Some(_) => {}
+                None => all.push(check),
+            }
+        }
+    }
+    all
+}
+
+fn by_name(outcome: &Outcome) -> BTreeMap<&str, &Check> {
+    match outcome {
+        Outcome::Checked { checks } => checks.iter().map(|c| (c.check.as_str(), c)).collect(),
+        Outcome::Ignored { .. } | Outcome::Broken { .. } => BTreeMap::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Broken;
+
+    #[test]
+    fn the_table_has_a_column_per_line() {
+        let check = |status, broken: &[&str]| Check {
+            check: "meta".to_owned(),
+            status,
+            shows: "META is read".to_owned(),
+            problems: Vec::new(),
+            broken: broken
+                .iter()
+                .map(|input| Broken { input: (*input).to_owned(), caught: true, how: String::new() })
+                .collect(),
+        };
+        let outcome = |status, broken: &[&str]| Outcome::Checked { checks: vec![check(status, broken)] };
+        let ignored = Outcome::Ignored { reason: "no Go".to_owned() };
+        let lines = [
+            ("v1.10", ("v1.10.6", outcome(Status::Passed, &["a byte"]))),
+            ("v1.11", ("v1.11.5", outcome(Status::Failed, &["a byte", "half"]))),
+            ("v1.12", ("v1.12.0", ignored)),
+        ]
+        .map(|(name, (release, outcome))| (name.to_owned(), (release.to_owned(), outcome)));
+        let text = render(&Report { lines: BTreeMap::from(lines) });
+        assert!(text.contains("| v1.10 (v1.10.6) | v1.11 (v1.11.5) | v1.12 (v1.12.0) |"), "{text}");
+        assert!(text.contains("| `meta` | META is read | passed | **failed** | - |"), "{text}");
+        assert!(text.contains("- `meta`: a byte; half\n"), "{text}");
+    }
+}

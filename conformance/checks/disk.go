@@ -358,22 +358,23 @@ func gptFirstBoot(r *run) error {
 		return err
 	}
 
-	check := func(first int64) error { return r.firstBoot(first) }
-	if err := check(r.in.LoaderFirst); err != nil {
+	if err := r.firstBoot(r.in.LoaderFirst, r.in.LoaderEnd); err != nil {
 		return err
 	}
 
-	// LBA 2 to 33 are where the entries go when Talos writes the table again.
-	r.broken("a loader that begins at LBA 2", func() error { return check(2) })
+	r.broken("a loader that begins at LBA 1", func() error { return r.firstBoot(1, r.in.LoaderEnd) })
+	r.broken("a loader that reaches into the first partition", func() error {
+		return r.firstBoot(r.in.LoaderFirst, r.in.LoaderEnd+4*mib/sector)
+	})
 
 	return nil
 }
 
 // firstBoot grows the disk and has the library add what Talos adds; the loader is filled with a pattern before.
-func (r *run) firstBoot(loaderFirst int64) error {
+func (r *run) firstBoot(loaderFirst, loaderEnd int64) error {
 	const grown = 16 << 30
 
-	pattern := bytes.Repeat([]byte{0xa5}, int((r.in.LoaderEnd-loaderFirst)*sector))
+	pattern := bytes.Repeat([]byte{0xa5}, int((loaderEnd-loaderFirst)*sector))
 
 	path, err := r.altered("grown.raw", func(device fileDevice) error {
 		if _, err := device.WriteAt(pattern, loaderFirst*sector); err != nil {
@@ -486,8 +487,14 @@ func blkidProbe(r *run) error {
 	}{
 		{"BOOT without its xfs magic", write(start(2), []byte{0, 0, 0, 0})},
 		{"EFI without its boot signature", write(start(0), make([]byte, sector))},
-		// The magic of ext4 lies at 1080 (fs/ext4/ext4.h); the superblock's checksum is not needed for a name.
-		{"META with the superblock of an xfs", write(start(3), xfsMagic())},
+		{"META with BOOT's superblock", func(device fileDevice) error {
+			superblock := make([]byte, 4096)
+			if _, err := device.ReadAt(superblock, start(2)); err != nil {
+				return err
+			}
+
+			return write(start(3), superblock)(device)
+		}},
 		{"META of two MiB", changeEntry(3, func(entry []byte) {
 			binary.LittleEndian.PutUint64(entry[40:], binary.LittleEndian.Uint64(entry[40:])-1)
 		})},
@@ -502,11 +509,6 @@ func blkidProbe(r *run) error {
 	}
 
 	return nil
-}
-
-// xfsMagic is the beginning of a superblock: magic, then a block size of 4096 (fs/xfs/libxfs/xfs_format.h).
-func xfsMagic() []byte {
-	return []byte{'X', 'F', 'S', 'B', 0, 0, 0x10, 0}
 }
 
 // probe looks for the partitions as the release's volume locators do: by label, and by file system.

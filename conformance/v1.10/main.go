@@ -43,6 +43,6 @@ func main() {
 
 			return all
 		},
-		Rebuild: func(builder imagerextensions.Builder) error { return builder.Build(ctx) },
+		Rebuild: func(builder imagerextensions.Builder) error { return builder.Build() },
 	})
 }

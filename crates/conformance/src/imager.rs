@@ -6,12 +6,89 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
+use fs_err as fs;
 use fw_build::key::sha256_bytes;
 use fw_build::{Failure, Result};
 use fw_image::xfs::EntryKind;
 use fw_image::{fat, lba};
 
-use crate::inputs::{boot, partition};
+use crate::inputs::{Inputs, Subject, boot, partition};
+use crate::line::{Line, numbers};
+use crate::report::{Broken, Check, Status};
+use crate::session::make_image;
+use crate::tools::Tools;
+
+/// Name of the check.
+const NAME: &str = "imager";
+
+/// Differences that are meant, with their reasons. One that is not seen in a run is as wrong as one that is not here.
+pub const MEANT: [(&str, &str); 0] = [];
+
+/// Whether the line's imager makes disk images without root and loop devices: from v1.13 on.
+pub fn is_rootless(line: &Line) -> bool {
+    numbers(&line.release) >= vec![1, 13]
+}
+
+/// Has the imager make an image of our overlay, kernel and initramfs, and compares it with ours.
+///
+/// # Errors
+/// The imager fails, or an image cannot be read.
+pub fn check(program: &Path, inputs: &Inputs, subject: &Subject<'_>, dir: &Path) -> Result<Check> {
+    let mut check = Check {
+        check: NAME.to_owned(),
+        status: Status::Absent,
+        shows: "the whole imager makes the same image of our overlay, kernel and initramfs".to_owned(),
+        problems: Vec::new(),
+        broken: Vec::new(),
+    };
+    let (Some(_), Some(_), Some(modules)) = (subject.overlay, subject.systemd, subject.grub_modules) else {
+        return Ok(check);
+    };
+    let tools = Tools::write(&dir.join("tools"), modules)?;
+    let theirs = make_image(program, inputs, &tools, dir)?;
+    let (ours, theirs) =
+        (facts(&inputs.disk, subject.offset_sectors)?, facts(&theirs, subject.offset_sectors)?);
+    check.problems = unmeant(&ours, &theirs);
+    for (input, fact, value) in [
+        ("another loader", "disk: loader", Some("0")),
+        ("another partition entry", "disk: primary entries", Some("0")),
+        ("a byte in META", "META", Some("0")),
+        ("a file more on EFI", "EFI: autorun.inf", Some("0")),
+        ("another grub.cfg", "BOOT: grub/grub.cfg", Some("0")),
+        ("no kernel", "BOOT: A/vmlinuz", None),
+    ] {
+        let mut altered = ours.clone();
+        match value {
+            Some(value) => altered.insert(fact.to_owned(), value.to_owned()),
+            None => altered.remove(fact),
+        };
+        let found: Vec<String> =
+            unmeant(&altered, &theirs).into_iter().filter(|p| !check.problems.contains(p)).collect();
+        check.broken.push(Broken { input: input.to_owned(), caught: !found.is_empty(), how: found.join("; ") });
+    }
+    check.problems.extend(check.broken.iter().filter(|b| !b.caught).map(|b| format!("not caught: {}", b.input)));
+    check.status = if check.problems.is_empty() { Status::Passed } else { Status::Failed };
+    fs::remove_dir_all(&inputs.image)?;
+    Ok(check)
+}
+
+/// Differences that are not meant, and meant ones that are not there.
+fn unmeant(ours: &Facts, theirs: &Facts) -> Vec<String> {
+    let mut names: Vec<&String> = ours.keys().chain(theirs.keys()).collect();
+    names.sort();
+    names.dedup();
+    let differing: Vec<&String> = names.into_iter().filter(|n| ours.get(*n) != theirs.get(*n)).collect();
+    let show = |value: Option<&String>| value.map_or("nothing", String::as_str).to_owned();
+    let mut problems: Vec<String> = differing
+        .iter()
+        .filter(|name| MEANT.iter().all(|(meant, _)| *meant != name.as_str()))
+        .map(|name| format!("{name}: ours is {}, the imager's {}", show(ours.get(*name)), show(theirs.get(*name))))
+        .collect();
+    for (meant, _) in MEANT.iter().filter(|(meant, _)| !differing.iter().any(|n| n.as_str() == *meant)) {
+        problems.push(format!("{meant}: listed as different, and is the same"));
+    }
+    problems
+}
 
 /// What an image is, fact by fact.
 pub type Facts = BTreeMap<String, String>;

@@ -59,6 +59,8 @@ pub struct Subject<'a> {
     pub overlay_args: &'a [String],
     /// The line that the release's imager must make with the overlay alone.
     pub release_cmdline: &'a str,
+    /// Arguments that make the imager's line that of the image: the self-test's consoles.
+    pub imager_extra: &'a [String],
     /// Merged lines to compare; the first is the image's own.
     pub merges: &'a [Merge],
     /// The overlay, where one was made.
@@ -67,6 +69,8 @@ pub struct Subject<'a> {
     pub uki: Option<&'a Path>,
     /// systemd's stub and boot manager, where they are at hand: stub, manager.
     pub systemd: Option<(&'a Path, &'a Path)>,
+    /// GRUB's modules for arm64, where they are at hand.
+    pub grub_modules: Option<&'a Path>,
 }
 
 /// As the programs read it: `checks.Inputs` in `conformance/checks/checks.go`.
@@ -87,6 +91,7 @@ pub struct Inputs {
     loader: PathBuf,
     cmdline: String,
     release_cmdline: String,
+    imager_extra: Vec<String>,
     merges: Vec<Merge>,
     meta: BTreeMap<String, String>,
     release: String,
@@ -141,6 +146,7 @@ impl Inputs {
             module: module(&fs::read(&packed)?, &subject.map.kernel_release, dir)?,
             cmdline: fact("kernel-arguments"),
             release_cmdline: subject.release_cmdline.to_owned(),
+            imager_extra: subject.imager_extra.to_vec(),
             merges: subject.merges.to_vec(),
             meta: subject.meta.iter().map(|(tag, value)| (tag.to_string(), value.clone())).collect(),
             release: subject.map.kernel_release.clone(),

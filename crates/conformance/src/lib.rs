@@ -11,3 +11,5 @@ pub mod imager;
 pub mod inputs;
 pub mod line;
 pub mod report;
+pub mod session;
+pub mod tools;

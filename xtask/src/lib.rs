@@ -6,6 +6,7 @@
 
 pub mod board_binary;
 pub mod bump;
+pub mod conformance;
 pub mod context;
 pub mod diagnose;
 pub mod doctor;

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use xtask::exit::Exit;
 use xtask::{
-    bump, diagnose, doctor, dt, fetch, flash, image, inspect, interrupt, kconfig, machine_config, qemu,
-    setup, sign, simulate, test, verify, why,
+    bump, conformance, diagnose, doctor, dt, fetch, flash, image, inspect, interrupt, kconfig,
+    machine_config, qemu, setup, sign, simulate, test, verify, why,
 };
 
 /// Builds, checks and rehearses the Talos Linux image for the NanoPi M6.
@@ -52,6 +52,8 @@ enum Verb {
     Why(why::Args),
     /// Check and compare kernel configurations without building a kernel.
     Kconfig(kconfig::Args),
+    /// Check image and overlay with Talos's own Go packages.
+    Conformance(conformance::Args),
     /// Pin another version of a source.
     Bump(bump::Args),
     /// Run the tests and count them.
@@ -76,6 +78,7 @@ fn main() -> ExitCode {
         Verb::Verify(args) => verify::run(args),
         Verb::Why(args) => why::run(args),
         Verb::Kconfig(args) => kconfig::run(args),
+        Verb::Conformance(args) => conformance::run(args),
         Verb::Bump(args) => bump::run(args),
         Verb::Test(args) => test::run(args),
     });

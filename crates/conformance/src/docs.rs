@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use crate::imager::MEANT;
 use crate::report::{Check, Outcome, Report, Status};
 
 const HEAD: &str = "\
@@ -22,6 +23,23 @@ ignored with the reason; under `--strict` that is a failure. The versions are th
 the replaces of Talos's own; apart from the two modules of Talos itself, every hash in `go.sum` is also in the `go.sum`
 that Talos publishes. The programs' module path lies below Talos's, which is how Go lets them import internal packages
 (the parser of `grub.cfg`, META, UKI) without a change to them.
+";
+
+const IMAGER: &str = "
+## The imager's own image
+
+From v1.13 on Talos's imager makes disk images without root and loop devices, so it runs here: our overlay as OCI
+layout, our kernel and initramfs, the profile of the overlay; what it makes is compared with the image of
+`cargo xtask image`, byte for byte where nothing else is said: protective MBR, both copies of the partition table with
+all GUIDs, loader area, BIOS and META, every file on EFI and BOOT with its mode, `grub.cfg`, label and UUID of BOOT.
+Before v1.13 the imager needs root and loop devices, and is only asked for its kernel command line.
+
+It runs with tools of this machine in the place of those in its container: `mkfs.xfs` is an older one that gets the
+features of our BOOT (Talos's own from v1.13 on, `lts_6.18.conf`, GRUB 2.12 cannot read), and `grub-mkimage` puts
+together the pinned modules. So nothing is said here about features of xfs and about versions of GRUB.
+
+Differences that are meant; any other one, and one of these that is no longer there, fails the check:
+
 ";
 
 /// The file's text.
@@ -55,6 +73,10 @@ pub fn render(report: &Report) -> String {
     for check in all(&lines) {
         let inputs: Vec<&str> = check.broken.iter().map(|b| b.input.as_str()).collect();
         let _ = writeln!(text, "- `{}`: {}", check.check, inputs.join("; "));
+    }
+    text += IMAGER;
+    for (what, reason) in MEANT {
+        let _ = writeln!(text, "- `{what}`: {reason}.");
     }
     text
 }

@@ -22,7 +22,18 @@ use crate::tools::Tools;
 const NAME: &str = "imager";
 
 /// Differences that are meant, with their reasons. One that is not seen in a run is as wrong as one that is not here.
-pub const MEANT: [(&str, &str); 0] = [];
+pub const MEANT: [(&str, &str); 3] = [
+    ("BOOT: mode of grub", "0755 here, 0700 there: the one file in it, `grub.cfg`, has mode 0600 in both"),
+    (
+        "EFI: efi/boot/bootaa64.efi",
+        "GRUB of the same modules and `search_label`, with the prefix `(,gpt3)/grub` and not `(hd0,gpt3)/grub`: the disk \
+         that U-Boot started from is not always the first of a board with eMMC, SD card and NVMe",
+    ),
+    (
+        "EFI: volume number",
+        "derived from the label here; there, the number that `mkfs.vfat --invariant` gives to every volume",
+    ),
+];
 
 /// Whether the line's imager makes disk images without root and loop devices: from v1.13 on.
 pub fn is_rootless(line: &Line) -> bool {
@@ -64,9 +75,15 @@ pub fn check(program: &Path, inputs: &Inputs, subject: &Subject<'_>, dir: &Path)
         };
         let found: Vec<String> =
             unmeant(&altered, &theirs).into_iter().filter(|p| !check.problems.contains(p)).collect();
-        check.broken.push(Broken { input: input.to_owned(), caught: !found.is_empty(), how: found.join("; ") });
+        check.broken.push(Broken {
+            input: input.to_owned(),
+            caught: !found.is_empty(),
+            how: found.join("; "),
+        });
     }
-    check.problems.extend(check.broken.iter().filter(|b| !b.caught).map(|b| format!("not caught: {}", b.input)));
+    check
+        .problems
+        .extend(check.broken.iter().filter(|b| !b.caught).map(|b| format!("not caught: {}", b.input)));
     check.status = if check.problems.is_empty() { Status::Passed } else { Status::Failed };
     fs::remove_dir_all(&inputs.image)?;
     Ok(check)
@@ -82,7 +99,9 @@ fn unmeant(ours: &Facts, theirs: &Facts) -> Vec<String> {
     let mut problems: Vec<String> = differing
         .iter()
         .filter(|name| MEANT.iter().all(|(meant, _)| *meant != name.as_str()))
-        .map(|name| format!("{name}: ours is {}, the imager's {}", show(ours.get(*name)), show(theirs.get(*name))))
+        .map(|name| {
+            format!("{name}: ours is {}, the imager's {}", show(ours.get(*name)), show(theirs.get(*name)))
+        })
         .collect();
     for (meant, _) in MEANT.iter().filter(|(meant, _)| !differing.iter().any(|n| n.as_str() == *meant)) {
         problems.push(format!("{meant}: listed as different, and is the same"));
@@ -129,7 +148,8 @@ pub fn facts(raw: &Path, offset_sectors: u64) -> Result<Facts> {
     fact("EFI: label".to_owned(), String::from_utf8_lossy(&sector[71..82]).trim().to_owned());
     for (path, _) in fat::list(partition(&file, "EFI")?)? {
         let bytes = fat::read(partition(&file, "EFI")?, &path)?;
-        fact(format!("EFI: {path}"), sha256_bytes(&bytes));
+        // FAT does not tell cases apart, and firmware does not, either.
+        fact(format!("EFI: {}", path.to_lowercase()), sha256_bytes(&bytes));
     }
     boot_facts(&file, &mut fact)?;
     Ok(facts)
@@ -147,4 +167,30 @@ fn boot_facts(file: &File, fact: &mut dyn FnMut(String, String) -> Option<String
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(meant: &str) -> Facts {
+        let mut facts: Facts =
+            [("META", "1"), ("disk: loader", "2")].map(|(k, v)| (k.into(), v.into())).into();
+        facts.extend(MEANT.iter().map(|(name, _)| ((*name).to_owned(), meant.to_owned())));
+        facts
+    }
+
+    #[test]
+    fn only_what_is_listed_may_differ() {
+        assert!(unmeant(&sample("ours"), &sample("theirs")).is_empty());
+        let mut other = sample("theirs");
+        other.insert("META".to_owned(), "3".to_owned());
+        other.insert("EFI: new".to_owned(), "4".to_owned());
+        let problems = unmeant(&sample("ours"), &other).join("\n");
+        assert!(problems.contains("META: ours is 1, the imager's 3"), "{problems}");
+        assert!(problems.contains("EFI: new: ours is nothing, the imager's 4"), "{problems}");
+        // A list that is longer than the differences would hide the next one.
+        let problems = unmeant(&sample("same"), &sample("same"));
+        assert_eq!(problems.len(), MEANT.len(), "{problems:?}");
+    }
 }

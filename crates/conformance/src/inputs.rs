@@ -118,14 +118,15 @@ impl Inputs {
         let disk = dir.join("disk.raw");
         let mut raw = File::options().read(true).write(true).create_new(true).open(&disk)?;
         let packed = fs::File::open(subject.image)?;
-        xz::decompress(packed, &mut raw).map_err(|e| {
-            Failure::new(format!("`{}` does not decompress", subject.image.display())).why(e)
-        })?;
+        xz::decompress(packed, &mut raw)
+            .map_err(|e| Failure::new(format!("`{}` does not decompress", subject.image.display())).why(e))?;
         let grub_config = dir.join("grub.cfg");
         let kernel = dir.join("vmlinuz");
         let packed = dir.join("initramfs.xz");
         let mut boot = boot(&raw)?;
-        for (name, path) in [("grub/grub.cfg", &grub_config), ("A/vmlinuz", &kernel), ("A/initramfs.xz", &packed)] {
+        for (name, path) in
+            [("grub/grub.cfg", &grub_config), ("A/vmlinuz", &kernel), ("A/initramfs.xz", &packed)]
+        {
             let bytes = boot.read(name).map_err(|e| Failure::new(format!("BOOT has no `{name}`")).why(e))?;
             fs::write(path, bytes)?;
         }
@@ -133,7 +134,8 @@ impl Inputs {
         let dtb = dir.join("board.dtb");
         fs::write(&dtb, fat::read(partition(&raw, "EFI")?, &dtb_name)?)?;
         let fact = |name: &str| subject.map.facts.get(name).cloned().unwrap_or_default();
-        let overlay = |path: fn(&Overlay) -> &PathBuf| subject.overlay.map(|o| path(o).clone()).unwrap_or_default();
+        let overlay =
+            |path: fn(&Overlay) -> &PathBuf| subject.overlay.map(|o| path(o).clone()).unwrap_or_default();
         let work = dir.join("work");
         fs::create_dir(&work)?;
         Ok(Inputs {
@@ -218,7 +220,15 @@ fn first_module(image: &Path, release: &str, dir: &Path) -> Result<Option<PathBu
     let tree = format!("usr/lib/modules/{release}/kernel");
     let mut running = Cmd::new("sqfs2tar").arg(image).spawn(Stdio::null(), Stdio::piped(), Stdio::piped())?;
     let mut found = None;
-    for entry in running.child.stdout.take().map(tar::Archive::new).iter_mut().flat_map(tar::Archive::entries).flatten() {
+    for entry in running
+        .child
+        .stdout
+        .take()
+        .map(tar::Archive::new)
+        .iter_mut()
+        .flat_map(tar::Archive::entries)
+        .flatten()
+    {
         let mut entry = entry?;
         let path = entry.path()?.into_owned();
         let path = path.strip_prefix("./").unwrap_or(&path);

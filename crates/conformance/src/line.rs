@@ -84,7 +84,9 @@ mod tests {
     fn lines_are_sorted_by_number() {
         let root = tempfile::tempdir().expect("folder");
         for line in ["v1.10", "v1.9", "checks"] {
-            let text = format!("module m\n\ngo 1.24.0\n\nrequire (\n\t{TALOS} {line}.6\n\t{TALOS}/pkg/machinery {line}.7\n)\n");
+            let text = format!(
+                "module m\n\ngo 1.24.0\n\nrequire (\n\t{TALOS} {line}.6\n\t{TALOS}/pkg/machinery {line}.7\n)\n"
+            );
             write(root.path(), line, &text);
         }
         let lines = all(root.path()).expect("two lines");

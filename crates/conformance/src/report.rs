@@ -62,7 +62,10 @@ impl Check {
                 && !check.broken.is_empty()
                 && check.broken.iter().all(|broken| broken.caught);
             if check.status == Status::Passed && !sound {
-                return Err(wrong(format!("`{}` passed with problems, or without a broken input", check.check)));
+                return Err(wrong(format!(
+                    "`{}` passed with problems, or without a broken input",
+                    check.check
+                )));
             }
         }
         Ok(checks)
@@ -115,7 +118,9 @@ impl Report {
         for (line, (_, outcome)) in &self.lines {
             match outcome {
                 Outcome::Broken { reason } => complaints.push(format!("{line}: {reason}")),
-                Outcome::Ignored { reason } if strict => complaints.push(format!("{line}: ignored: {reason}")),
+                Outcome::Ignored { reason } if strict => {
+                    complaints.push(format!("{line}: ignored: {reason}"))
+                }
                 Outcome::Ignored { .. } => {}
                 Outcome::Checked { checks } => {
                     for check in checks {
@@ -127,7 +132,10 @@ impl Report {
                                 check.problems.join("; ")
                             )),
                             Status::Absent if strict => {
-                                complaints.push(format!("{line}: `{}` did not run: its input was not made", check.check));
+                                complaints.push(format!(
+                                    "{line}: `{}` did not run: its input was not made",
+                                    check.check
+                                ));
                             }
                             Status::Absent => {}
                         }

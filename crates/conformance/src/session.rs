@@ -14,38 +14,40 @@ use crate::line::Line;
 use crate::report::{Check, Outcome};
 use crate::tools::Tools;
 
-/// Checks a line. `subject` is asked for only when there is a program to give it to.
+/// The program of a line, or what became of the line without one.
 ///
 /// # Errors
-/// None of the line's own, which are its outcome; the image cannot be made, or there is no space to work in.
-pub fn check<'a>(
-    go: &Go,
-    line: &Line,
-    sink: &mut dyn LineSink,
-    subject: impl FnOnce() -> Result<Subject<'a>>,
-) -> Result<Outcome> {
-    let program = match go.build(line, sink) {
-        Ok(program) => program,
-        Err(NoProgram::Modules(failure)) => {
-            return Ok(Outcome::Ignored { reason: failure.during("its Go modules cannot be had").to_string() });
+/// The outcome: ignored where modules cannot be had, broken where the code does not compile.
+pub fn program(go: &Go, line: &Line, sink: &mut dyn LineSink) -> std::result::Result<PathBuf, Outcome> {
+    go.build(line, sink).map_err(|no| match no {
+        NoProgram::Modules(failure) => {
+            Outcome::Ignored { reason: failure.during("its Go modules cannot be had").to_string() }
         }
-        Err(NoProgram::Code(failure)) => {
-            return Ok(Outcome::Broken { reason: failure.during("its program does not build").to_string() });
+        NoProgram::Code(failure) => {
+            Outcome::Broken { reason: failure.during("its program does not build").to_string() }
         }
-    };
-    let subject = subject()?;
+    })
+}
+
+/// Checks a line.
+///
+/// # Errors
+/// The image cannot be taken apart, or there is no space to work in; all else is the line's outcome.
+pub fn check(program: &Path, line: &Line, subject: &Subject<'_>) -> Result<Outcome> {
     let dir = tempfile::tempdir()?;
-    let inputs = Inputs::unpack(&subject, dir.path()).context("the image cannot be taken apart")?;
-    let run = || -> Result<Vec<Check>> {
-        let mut checks = run(&program, &inputs, dir.path())?;
+    let inputs = Inputs::unpack(subject, dir.path()).context("the image cannot be taken apart")?;
+    let all = || -> Result<Vec<Check>> {
+        let mut checks = run(program, &inputs, dir.path())?;
         if imager::is_rootless(line) {
-            checks.push(imager::check(&program, &inputs, &subject, dir.path())?);
+            checks.push(imager::check(program, &inputs, subject, dir.path())?);
         }
         Ok(checks)
     };
-    Ok(match run() {
+    Ok(match all() {
         Ok(checks) => Outcome::Checked { checks },
-        Err(failure) => Outcome::Broken { reason: failure.during("its program did not run to the end").to_string() },
+        Err(failure) => {
+            Outcome::Broken { reason: failure.during("its program did not run to the end").to_string() }
+        }
     })
 }
 
@@ -69,7 +71,8 @@ pub(crate) fn make_image(program: &Path, inputs: &Inputs, tools: &Tools, dir: &P
 
 fn command(program: &Path, inputs: &Inputs, dir: &Path) -> Result<Cmd> {
     let json = dir.join("inputs.json");
-    let text = serde_json::to_string_pretty(inputs).map_err(|e| Failure::new("cannot write the inputs").why(e))?;
+    let text =
+        serde_json::to_string_pretty(inputs).map_err(|e| Failure::new("cannot write the inputs").why(e))?;
     fs::write(&json, text)?;
     // The packages put large files into the temporary folder: beside the others, which go with it.
     Ok(Cmd::new(program).arg(json).cwd(dir).env("TMPDIR", dir))

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 use fw_build::status::{bytes, seconds};
+use fw_build::store::Entry;
 use fw_build::{Context as _, Result};
 
 pub use select::{Bootloader, Selection, Userland};
@@ -95,14 +96,26 @@ pub fn run(args: &Args) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Builds the image and prints what it is.
+/// An image in the store, with what it was made of.
+pub struct Made {
+    /// The image: roles `raw-xz` and `map`.
+    pub entry: Entry,
+    /// What was chosen.
+    pub selection: Selection,
+    /// The stages' results.
+    pub stages: stages::Results,
+    kernel: sign::SignedKernel,
+    known: mix::Known,
+    seconds: f64,
+}
+
+/// Makes the image, or finds it in the store; publishes nothing.
 ///
 /// # Errors
 /// As [`run`].
-pub fn build(args: &Args) -> Result<()> {
-    let cx = Context::load()?;
+pub fn make(cx: &Context, args: &Args) -> Result<Made> {
     let selection = Selection::of(args, &cx.board)?;
-    let pin = selection.kernel(&cx)?;
+    let pin = selection.kernel(cx)?;
     kconfig::print_limits(pin);
     selection.require_kernel(&pin.version)?;
     if args.install_deps {
@@ -113,16 +126,25 @@ pub fn build(args: &Args) -> Result<()> {
     let screen = Screen::start()?;
     let stages = stages::build(&cx.root, &selection.stages(), screen.dir(), &selection.env())?;
     dt::coverage::require(&cx.root, stages.get("dtb")?, stages.get("linux-collabora")?)?;
-    let kernel = sign::signed_kernel(&cx, &stages, &args.signing, &screen)?;
-    let userland = userland::compose(&cx, &selection, &stages, &kernel, &screen)?;
+    let kernel = sign::signed_kernel(cx, &stages, &args.signing, &screen)?;
+    let userland = userland::compose(cx, &selection, &stages, &kernel, &screen)?;
     let parts = assemble::Parts { stages: &stages, kernel: &kernel, userland: &userland, known: &known };
-    let entry = assemble::ensure(&cx, &selection, &parts, &screen).context("cannot make the disk image")?;
-    let path = publish::publish(&cx, &entry, &stages)?;
-    let elapsed = screen.elapsed();
-    drop(screen);
-    println!("{}", summary(&cx, &path, &selection, &kernel, elapsed)?);
-    println!("parts     {} ({})", known.parts, known.reason);
-    if selection.bootloader == Bootloader::UBoot {
+    let entry = assemble::ensure(cx, &selection, &parts, &screen).context("cannot make the disk image")?;
+    let seconds = screen.elapsed();
+    Ok(Made { entry, selection, stages, kernel, known, seconds })
+}
+
+/// Builds the image and prints what it is.
+///
+/// # Errors
+/// As [`run`].
+pub fn build(args: &Args) -> Result<()> {
+    let cx = Context::load()?;
+    let made = make(&cx, args)?;
+    let path = publish::publish(&cx, &made.entry, &made.stages)?;
+    println!("{}", summary(&cx, &path, &made.selection, &made.kernel, made.seconds)?);
+    println!("parts     {} ({})", made.known.parts, made.known.reason);
+    if made.selection.bootloader == Bootloader::UBoot {
         // Nothing on a card can change it, and it is the first suspect when a good card does not boot.
         eprintln!(
             "hint: a loader in the board's SPI flash or eMMC runs before the card's: docs/hardware.md, section 2"

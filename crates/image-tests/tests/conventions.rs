@@ -59,9 +59,9 @@ fn is_rust(path: &str) -> bool {
     path.ends_with(".rs")
 }
 
-/// Written by cargo, or the text of a licence.
+/// Written by cargo or by Go, or the text of a licence.
 fn is_foreign(path: &str) -> bool {
-    path == "Cargo.lock" || path.starts_with("LICENSES/")
+    path == "Cargo.lock" || path.starts_with("LICENSES/") || path.ends_with("/go.sum")
 }
 
 /// What a console printed, byte for byte: a line more would be another log. Their folder's README names the licence.

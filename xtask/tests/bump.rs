@@ -72,6 +72,18 @@ impl Bench {
             .map_err(|e| e.to_string())
     }
 
+    /// What the user is told beside the result.
+    fn told(&self, arguments: &[&str]) -> String {
+        let out = std::process::Command::new(env!("CARGO_BIN_EXE_xtask"))
+            .args(["bump", "linux-collabora", "--version", "6.18.16"])
+            .args(arguments)
+            .env("FW_ROOT", self.dir.path())
+            .env("FW_STORE", self.dir.path().join("store"))
+            .output()
+            .expect("runs");
+        String::from_utf8_lossy(&out.stderr).into_owned()
+    }
+
     fn manifest(&self) -> String {
         fs::read_to_string(&self.manifest).expect("read")
     }
@@ -141,6 +153,17 @@ fn a_published_version_becomes_the_pin_of_its_line() {
     assert!(text.contains(&format!("sha256 = \"{}\"", sha256_bytes(&archive))), "{text}");
     assert!(text.contains(&format!("size-bytes = {}", archive.len())), "{text}");
     assert!(!text.contains("gone.tar.gz"), "{text}");
+}
+
+#[test]
+fn who_vouches_for_the_list_is_told() {
+    let archive = kernel(MAKEFILE, KCONFIG);
+    let bench = Bench::new(&[("linux-6.18.16.tar.gz", archive.clone()), ("sha256sums.asc", list(&archive))]);
+    let warning = "warning: the signature of the publisher's list of digests is not checked";
+    let told = bench.told(&[]);
+    assert!(told.contains(warning) && told.contains("hint: `--keyring FILE`"), "{told}");
+    let told = bench.told(&["--keyring", "none"]);
+    assert!(!told.contains(warning), "{told}");
 }
 
 #[test]

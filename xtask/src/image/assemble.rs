@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use bringup_selftest::publish::{Document, esp};
 use fs_err as fs;
 use fw_build::board::{Filesystem, PartitionKind, Switch};
 use fw_build::key::{KeyInputs, sha256_bytes, sha256_file};
@@ -215,11 +216,18 @@ impl Assembly<'_> {
         ])
     }
 
-    fn efi_files(&self) -> Result<[(String, PathBuf); 2]> {
-        Ok([
+    fn efi_files(&self) -> Result<Vec<(String, PathBuf)>> {
+        let mut files = vec![
             (GRUB_PATH.to_owned(), self.parts.stages.get("grub-efi")?.path("grub")?),
             (format!("dtb/{}", self.cx.board.dtb), self.parts.stages.get("dtb")?.path("dtb")?),
-        ])
+        ];
+        if self.selection.userland == Userland::Bringup {
+            // The self-test writes its report over it, and by it knows its own medium.
+            let report = self.work.join(esp::FILE);
+            fs::write(&report, Document::not_run(&self.parts.kernel.release).to_json())?;
+            files.push((esp::FILE.to_owned(), report));
+        }
+        Ok(files)
     }
 
     fn efi(&self, size_bytes: u64, partition_start: Lba) -> Result<PathBuf> {

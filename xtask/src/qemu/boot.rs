@@ -25,12 +25,18 @@ impl Drop for Guest {
     }
 }
 
-/// Runs `qemu`, shows the console, and judges it. With [`Console::Terminal`] the machine runs on after the
-/// judgement until the user ends it.
+/// Runs `qemu`, shows the console, and judges it; `then` looks at a machine that passed and still runs. With
+/// [`Console::Terminal`] the machine runs on after the judgement until the user ends it.
 ///
 /// # Errors
-/// QEMU cannot be started, or the judge's failure.
-pub fn run(qemu: &Cmd, console: Console, limit: Duration, judge: &mut Judge<'_>) -> Result<()> {
+/// QEMU cannot be started, the judge's failure, or that of `then`.
+pub fn run(
+    qemu: &Cmd,
+    console: Console,
+    limit: Duration,
+    judge: &mut Judge<'_>,
+    then: impl FnOnce(&Judge<'_>) -> Result<()>,
+) -> Result<()> {
     let (reader, writer) = std::io::pipe()?;
     // QEMU's own complaints land among the console lines, where a failure quotes them.
     let (stdout, stderr) = (Stdio::from(writer.try_clone()?), Stdio::from(writer));
@@ -40,7 +46,11 @@ pub fn run(qemu: &Cmd, console: Console, limit: Duration, judge: &mut Judge<'_>)
     };
     let mut guest = Guest(qemu.spawn(stdin, stdout, stderr)?);
     let bytes = read_in_background(reader);
-    let verdict = watch(&mut guest, &bytes, console, limit, judge)?;
+    let verdict = match watch(&mut guest, &bytes, console, limit, judge)? {
+        Verdict::Failed(failure) => Verdict::Failed(failure),
+        passed if guest.0.child.try_wait()?.is_some() => passed,
+        passed => then(judge).map_or_else(Verdict::Failed, |()| passed),
+    };
     if console == Console::Terminal && guest.0.child.try_wait()?.is_none() {
         match &verdict {
             Verdict::Failed(failure) => eprintln!("\r\nrehearsal: {}\r", failure.what()),
@@ -131,7 +141,8 @@ mod tests {
         let expected = Expectation::default();
         let mut judge = Judge::new(mode, "6.0-x", &expected);
         let start = Instant::now();
-        let result = run(&Cmd::new("sh").args(["-c", script]), Console::Piped, limit, &mut judge);
+        let command = Cmd::new("sh").args(["-c", script]);
+        let result = run(&command, Console::Piped, limit, &mut judge, |_| Ok(()));
         (result, start.elapsed())
     }
 
@@ -142,6 +153,16 @@ mod tests {
         let (result, time) = boot(Mode::Report, &format!("{GOOD}; exec sleep 50"), LONG);
         result.expect("passes");
         assert!(time < Duration::from_secs(30), "{time:?}");
+    }
+
+    #[test]
+    fn must_fail_what_is_found_on_a_machine_that_passed() {
+        let expected = Expectation::default();
+        let mut judge = Judge::new(Mode::Report, "6.0-x", &expected);
+        let command = Cmd::new("sh").args(["-c", &format!("{GOOD}; exec sleep 50")]);
+        let then = |_: &Judge<'_>| Err(fw_build::Failure::new("no report"));
+        let failed = run(&command, Console::Piped, LONG, &mut judge, then).expect_err("refused");
+        assert_eq!(failed.what(), "no report");
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub enum Mode {
     /// Stops feeding the watchdog, which must reset the machine.
     Watchdog,
     /// Nothing more: the image's kernel and userland, started without loader, with a second certificate in the
-    /// kernel that has expired.
+    /// kernel that has expired, and with AppArmor in SELinux's place.
     Rotation,
 }
 
@@ -143,10 +143,13 @@ impl Expectation {
     /// For a mode, and a kernel with or without BTF.
     pub fn of(mode: Mode, btf: Presence) -> Expectation {
         let mut must_pass = QEMU_MUST_PASS.to_vec();
+        let mut may_skip = QEMU_MAY_SKIP.to_vec();
+        // They exclude each other; each runs in some mode.
+        may_skip.push(if mode == Mode::Rotation { SELINUX } else { APPARMOR });
         let features = TOPICS.iter().flat_map(|topic| topic.checks);
         must_pass.extend(
             features
-                .filter(|check| !QEMU_MAY_SKIP.contains(check) && **check != BTF)
+                .filter(|check| !may_skip.contains(check) && **check != BTF)
                 .map(|check| must(check, "the kernel must have it whatever the machine")),
         );
         must_pass.push(match mode {
@@ -155,7 +158,6 @@ impl Expectation {
             }
             _ => must("signature.expired-unknown", "no shipped kernel has its certificate"),
         });
-        let mut may_skip = QEMU_MAY_SKIP.to_vec();
         match btf {
             Presence::On => must_pass.push(must(BTF, "the image's map says that the kernel has it")),
             Presence::Off => may_skip.push(BTF),
@@ -166,9 +168,12 @@ impl Expectation {
 
 /// The check for type information.
 const BTF: &str = "bpf.btf";
+/// The checks for the security module that runs.
+const SELINUX: &str = "lsm.selinux";
+const APPARMOR: &str = "lsm.apparmor-enforces";
 
-/// What QEMU's machine lacks: sensors, clocks that scale, and a firmware that stays below the hypervisor level.
-pub const QEMU_MAY_SKIP: [&str; 3] = ["thermal", "cpufreq", "dev.kvm"];
+/// What QEMU's machine lacks: sensors, clocks that scale, an LED, and a firmware that stays below the hypervisor level.
+pub const QEMU_MAY_SKIP: [&str; 4] = ["thermal", "cpufreq", "dev.kvm", "led"];
 
 /// What the machine of [`super::machine`] has.
 pub const QEMU_MUST_PASS: &[MustPass] = &[
@@ -197,6 +202,9 @@ pub const QEMU_MUST_PASS: &[MustPass] = &[
     must("load-modules", "modules without hardware"),
     must("net.*", "virtio-net"),
     must("uptime", "the self-test reached its end"),
+    must("report.esp", "the image's EFI partition has a report that was never run"),
+    must("report.http", "the service starts with the self-test"),
+    must("report.mdns", "QEMU answers DHCP, and the service its own name"),
 ];
 
 #[cfg(test)]
@@ -235,7 +243,9 @@ mod tests {
         let report = names(Mode::Report, Presence::On);
         assert!(report.contains(&"bpf.btf") && report.contains(&"nft.filter"));
         assert!(report.contains(&"signature.expired-unknown"));
+        assert!(report.contains(&"lsm.selinux") && !report.contains(&"lsm.apparmor-enforces"));
         let rotation = names(Mode::Rotation, Presence::Off);
         assert!(rotation.contains(&"signature.expired-trusted") && !rotation.contains(&"bpf.btf"));
+        assert!(rotation.contains(&"lsm.apparmor-enforces") && !rotation.contains(&"lsm.selinux"));
     }
 }

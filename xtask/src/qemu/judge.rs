@@ -19,6 +19,16 @@ enum Outcome {
     Fail,
 }
 
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Outcome::Pass => "pass",
+            Outcome::Skip => "skip",
+            Outcome::Fail => "fail",
+        })
+    }
+}
+
 /// Whether to go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
@@ -72,6 +82,16 @@ impl<'a> Judge<'a> {
     pub fn tally(&self) -> (usize, usize) {
         let count = |outcome| self.checks.values().filter(|(o, _)| *o == outcome).count();
         (count(Outcome::Pass), count(Outcome::Skip))
+    }
+
+    /// The kernel that must come up.
+    pub fn release(&self) -> &str {
+        self.release
+    }
+
+    /// Names of the checks that were seen, with `pass`, `fail` or `skip`.
+    pub fn verdicts(&self) -> impl Iterator<Item = (&str, String)> {
+        self.checks.iter().map(|(name, (outcome, _))| (name.as_str(), outcome.to_string()))
     }
 
     /// Features passed and all of them, as the self-test counted them: `38/39`.

@@ -35,8 +35,9 @@ pub enum Start {
     },
 }
 
-/// The arguments for one boot of the disk in the qcow2 layer `disk`.
-pub fn arguments(start: &Start, disk: &Path, console: Console) -> Vec<OsString> {
+/// The arguments for one boot of the disk in the qcow2 layer `disk`. The guest's HTTP server is behind `report_port` of
+/// this machine's loopback link.
+pub fn arguments(start: &Start, disk: &Path, console: Console, report_port: u16) -> Vec<OsString> {
     let mut args: Vec<OsString> = [
         // No configuration of the host's, no default devices (a default network card wants an option ROM file).
         "-no-user-config",
@@ -61,9 +62,6 @@ pub fn arguments(start: &Start, disk: &Path, console: Console) -> Vec<OsString> 
         "i6300esb",
         "-action",
         "watchdog=reset",
-        // `restrict`: the guest has a link, but neither host nor network behind it.
-        "-netdev",
-        "user,id=net,restrict=on",
         "-device",
         "virtio-net-pci,netdev=net,romfile=,mac=52:54:00:4d:36:01,speed=1000,duplex=full",
         // An empty NVMe device behind a root port: the PCIe link and the NVMe driver, as on the board.
@@ -92,6 +90,9 @@ pub fn arguments(start: &Start, disk: &Path, console: Console) -> Vec<OsString> 
         Console::Terminal => "mon:stdio",
     };
     args.extend(["-serial".into(), serial.into()]);
+    // `restrict`: the guest has a link, but neither host nor network behind it. The one port goes the other way.
+    let network = format!("user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{report_port}-:80");
+    args.extend(["-netdev".into(), network.into()]);
     match start {
         Start::Firmware(firmware) => args.extend(["-bios".into(), firmware.into()]),
         Start::Kernel { image, initramfs, arguments } => {
@@ -122,8 +123,16 @@ mod tests {
 
     #[test]
     fn the_disk_is_the_layer_and_commas_are_doubled() {
-        let args =
-            arguments(&Start::Firmware("/u-boot.bin".into()), Path::new("/a,b/x.qcow2"), Console::Piped);
+        let args = arguments(
+            &Start::Firmware("/u-boot.bin".into()),
+            Path::new("/a,b/x.qcow2"),
+            Console::Piped,
+            4242,
+        );
+        assert!(
+            args.iter().any(|a| a.to_string_lossy().ends_with("hostfwd=tcp:127.0.0.1:4242-:80")),
+            "{args:?}"
+        );
         assert!(
             args.iter().any(|a| a.to_string_lossy().ends_with("file.filename=/a,,b/x.qcow2")),
             "{args:?}"
@@ -131,7 +140,7 @@ mod tests {
         assert!(args.windows(2).any(|w| w[0] == "-bios" && w[1] == "/u-boot.bin"));
         assert!(args.windows(2).any(|w| w[0] == "-serial" && w[1] == "stdio"));
         let kernel = Start::Kernel { image: "/k".into(), initramfs: "/i".into(), arguments: "a b".into() };
-        let args = arguments(&kernel, Path::new("/d"), Console::Terminal);
+        let args = arguments(&kernel, Path::new("/d"), Console::Terminal, 4242);
         assert!(args.windows(2).any(|w| w[0] == "-serial" && w[1] == "mon:stdio"));
         assert!(
             args.windows(2).any(|w| w[0] == "-append" && w[1] == "a b") && !args.contains(&"-bios".into())

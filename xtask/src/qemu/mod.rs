@@ -13,6 +13,7 @@ pub mod judge;
 pub mod layer;
 pub mod machine;
 pub mod order;
+pub mod published;
 pub mod rotation;
 pub mod work;
 
@@ -52,7 +53,8 @@ const FIRMWARE: (&str, &str) = ("u-boot-qemu", "firmware");
 
 Ends with 0 only if U-Boot, GRUB, this build's kernel and `BRINGUP RESULT ... fail=0` were seen in this
 order, every check of something that QEMU's machine has was passed, and none was skipped that the machine
-does not lack. Mode rotation starts the image's kernel without loader, with a second, expired certificate in
+does not lack. The report on the EFI partition, and the one that the machine serves over HTTP, must say the
+same as its console. Mode rotation starts the image's kernel without loader, with a second, expired certificate in
 its slot: a module of that key must load then, and only then.")]
 pub struct Args {
     /// Build the image with this userland first.
@@ -174,8 +176,22 @@ fn rehearse(
     let expected = Expectation::of(mode, map.btf);
     let mut judge = Judge::new(mode, &map.kernel_release, &expected);
     let start = Instant::now();
-    let qemu = Cmd::new(machine::PROGRAM).args(machine::arguments(&begin, &layer, console));
-    boot::run(&qemu, console, Duration::from_secs(args.timeout), &mut judge)?;
+    let port = published::free_port()?;
+    let qemu = Cmd::new(machine::PROGRAM).args(machine::arguments(&begin, &layer, console, port));
+    if console == Console::Terminal {
+        eprintln!("rehearsal: the report will be at http://127.0.0.1:{port}/");
+    }
+    boot::run(&qemu, console, Duration::from_secs(args.timeout), &mut judge, |judge| {
+        // The other modes leave no time for it.
+        if mode == Mode::Report && map.userland == Userland::Bringup {
+            println!("{}", published::check_network(port, judge)?);
+        }
+        Ok(())
+    })?;
+    if console == Console::Piped {
+        let efi = map.region("EFI").ok_or_else(|| Failure::new("the image's map has no region `EFI`"))?;
+        println!("{}", published::check_medium(dir, &layer, efi.offset_bytes, efi.length_bytes, &judge)?);
+    }
     let (passed, skipped) = judge.tally();
     let features = judge.features().map_or(String::new(), |f| format!(", features {f}"));
     let time = seconds(start.elapsed().as_secs_f64());

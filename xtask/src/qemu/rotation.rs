@@ -5,7 +5,8 @@
 //! which is how a key is changed. And the kernel never looks at the dates of a certificate, which is why
 //! `cargo xtask sign` and `verify` do. Every byte of the kernel but those of the slot and its two counters is the
 //! image's. Since the EFI wrap would have to be made again, QEMU starts the unwrapped kernel itself: no U-Boot and
-//! no GRUB in this mode.
+//! no GRUB in this mode, and since the kernel's arguments are free here, AppArmor runs in SELinux's place: each must have
+//! been seen to work, and no kernel runs both.
 
 use std::path::Path;
 
@@ -17,6 +18,9 @@ use fw_image::kernel::zboot;
 use super::machine::Start;
 use crate::userland::bringup::evidence;
 use crate::verify::{ImageFile, Trusted};
+
+/// The kernel's argument (`Documentation/admin-guide/kernel-parameters.txt`).
+const APPARMOR: &str = "security=apparmor";
 
 /// Unpacks kernel and initramfs of the image into `dir`, with the second certificate.
 ///
@@ -40,5 +44,5 @@ pub fn start(dir: &Path, raw: &Path) -> Result<Start> {
     let (kernel_path, initramfs) = (dir.join("rotation.image"), dir.join("rotation.initramfs"));
     fs::write(&kernel_path, kernel)?;
     fs::write(&initramfs, image.boot_file("A/initramfs.xz")?)?;
-    Ok(Start::Kernel { image: kernel_path, initramfs, arguments: entry.cmdline.clone() })
+    Ok(Start::Kernel { image: kernel_path, initramfs, arguments: format!("{} {APPARMOR}", entry.cmdline) })
 }

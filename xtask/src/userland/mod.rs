@@ -10,7 +10,7 @@ pub mod talos;
 
 use std::path::{Path, PathBuf};
 
-use fw_build::key::{KeyInputs, sha256_file};
+use fw_build::key::{KeyInputs, sha256_bytes, sha256_file};
 use fw_build::run::Cmd;
 use fw_build::status::{Phase, Status};
 use fw_build::store::{Built, Entry, Origin, PinUsed};
@@ -29,7 +29,7 @@ use crate::stages::Results;
 pub const BRINGUP_KERNEL_ARGS: [&str; 1] = ["console=ttyAMA0"];
 
 /// Raise one when the composing code changes what it makes.
-const BRINGUP_RECIPE_VERSION: u32 = 2;
+const BRINGUP_RECIPE_VERSION: u32 = 3;
 const TALOS_RECIPE_VERSION: u32 = 1;
 
 /// Composes the selected userland, or finds it in the store. Its initramfs has the role `initramfs`.
@@ -92,6 +92,7 @@ fn compose_bringup(
     let mut inputs = KeyInputs::default();
     inputs.add("recipe", format!("userland-bringup {BRINGUP_RECIPE_VERSION}"))?;
     inputs.add("selftest", sha256_file(&selftest)?)?;
+    inputs.add("file:luks2", sha256_bytes(bringup_selftest::luks2::FIXTURE))?;
     inputs.add("stage:bringup", busybox.record.key.as_str())?;
     inputs.add("stage:signed-kernel", kernel.entry.record.key.as_str())?;
     packers(&mut inputs)?;

@@ -5,4 +5,5 @@ mod oracle;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
 mod support;
+mod terminal;
 mod verbs;

@@ -5,6 +5,7 @@
 //! this type only, so that each of their decisions can be tested.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -58,6 +59,9 @@ pub trait Ops {
     /// # Errors
     /// The kernel's answer.
     fn raise_link(&self, interface: &str) -> Result<(), Errno>;
+
+    /// The IPv4 address of a network interface and the length of its prefix; `None` when it has none.
+    fn ipv4(&self, interface: &str) -> Option<(Ipv4Addr, u8)>;
 
     /// Time since some fixed point, never going back.
     fn now(&self) -> Duration;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use bringup_selftest::machine::Machine;
 use bringup_selftest::report::Report;
 use bringup_selftest::role::{self, Role};
-use bringup_selftest::{boot, checks, features, sys};
+use bringup_selftest::{boot, checks, features, publish, sys};
 
 fn main() -> ExitCode {
     let mut args = std::env::args();
@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         Role::RootInit => boot::pid1::main(),
         Role::Report => report(),
         Role::Feature(topic) => feature(&topic),
+        Role::Serve => publish::service::main(),
     }
 }
 

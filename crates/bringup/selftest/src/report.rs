@@ -6,8 +6,13 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
+use crate::publish::document::Check;
+
 /// What a check found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// It is there and works.
     Pass,
@@ -44,12 +49,13 @@ pub struct Tally {
 pub struct Report<'a> {
     print: &'a mut dyn FnMut(&str),
     tally: Tally,
+    checks: Vec<Check>,
 }
 
 impl<'a> Report<'a> {
     /// A report whose lines go to `print`, without line feed.
     pub fn new(print: &'a mut dyn FnMut(&str)) -> Self {
-        Report { print, tally: Tally::default() }
+        Report { print, tally: Tally::default(), checks: Vec::new() }
     }
 
     /// Adds the line of one check.
@@ -59,7 +65,19 @@ impl<'a> Report<'a> {
             Verdict::Fail => self.tally.fail += 1,
             Verdict::Skip => self.tally.skip += 1,
         }
-        (self.print)(&format!("BRINGUP {} {verdict} {}", word(name), one_line(&detail.to_string())));
+        let check = Check { name: word(name), verdict, detail: one_line(&detail.to_string()) };
+        (self.print)(&format!("BRINGUP {} {verdict} {}", check.name, check.detail));
+        self.checks.push(check);
+    }
+
+    /// The checks so far.
+    pub fn checks(&self) -> &[Check] {
+        &self.checks
+    }
+
+    /// The sum so far.
+    pub fn tally(&self) -> Tally {
+        self.tally
     }
 
     /// Adds a check of something that Kubernetes asks of the kernel; they are also counted for themselves.
@@ -85,7 +103,7 @@ impl<'a> Report<'a> {
     }
 
     /// Prints the sum and returns it.
-    pub fn finish(self) -> Tally {
+    pub fn finish(&mut self) -> Tally {
         let Tally { pass, fail, skip, features: (all, passed) } = self.tally;
         (self.print)(&format!("BRINGUP RESULT pass={pass} fail={fail} skip={skip} features={passed}/{all}"));
         self.tally
@@ -116,6 +134,8 @@ mod tests {
         report.skip("d", "");
         report.feature("e", Verdict::Skip, "none");
         report.feature("f", Verdict::Pass, "");
+        assert_eq!(report.checks().len(), 5);
+        assert_eq!(report.checks()[1].name, "b_c");
         let tally = report.finish();
         assert_eq!(tally, Tally { pass: 2, fail: 1, skip: 2, features: (2, 1) });
         assert_eq!(

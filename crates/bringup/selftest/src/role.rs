@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Which of its four parts the program plays, told from the name it was started by.
+//! Which of its five parts the program plays, told from the name it was started by.
 
 /// The parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub enum Role {
     Report,
     /// One topic of [`crate::features`], in a process of its own.
     Feature(String),
+    /// Serves the report over the network: [`crate::publish::service`].
+    Serve,
 }
 
 /// The role for a program name (`argv[0]`) and its first two arguments; `None` for unknown ones.
@@ -27,6 +29,7 @@ pub fn of(program: &str, first: Option<&str>, second: Option<&str>) -> Option<Ro
     match first {
         Some("feature") => second.map(|topic| Role::Feature(topic.to_owned())),
         None | Some("report") => Some(Role::Report),
+        Some("serve") => Some(Role::Serve),
         Some("init") => Some(Role::InitramfsInit),
         Some("sbin/init") => Some(Role::RootInit),
         Some(_) => None,
@@ -49,6 +52,7 @@ mod tests {
         assert_eq!(of("/usr/sbin/selftest", Some("report"), None), Some(Role::Report));
         assert_eq!(of("selftest", Some("init"), None), Some(Role::InitramfsInit));
         assert_eq!(of("selftest", Some("sbin/init"), None), Some(Role::RootInit));
+        assert_eq!(of("/proc/self/exe", Some("serve"), None), Some(Role::Serve));
         assert_eq!(of("selftest", Some("--help"), None), None);
         assert_eq!(of("selftest", Some("feature"), Some("nft")), Some(Role::Feature("nft".into())));
         assert_eq!(of("selftest", Some("feature"), None), None);

@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Duration;
@@ -39,6 +40,8 @@ pub struct FakeOps {
     pub rtc: RefCell<VecDeque<Result<RtcTime, Errno>>>,
     /// Answer of the random generator.
     pub random: Cell<Option<Result<u8, Errno>>>,
+    /// Address of every interface.
+    pub ipv4: Cell<Option<(Ipv4Addr, u8)>>,
     /// Interfaces raised.
     pub raised: RefCell<Vec<String>>,
     /// Called when a module loads: a driver may bring up devices.
@@ -104,6 +107,10 @@ impl Ops for FakeOps {
     fn raise_link(&self, interface: &str) -> Result<(), Errno> {
         self.raised.borrow_mut().push(interface.to_owned());
         Ok(())
+    }
+
+    fn ipv4(&self, _interface: &str) -> Option<(Ipv4Addr, u8)> {
+        self.ipv4.get()
     }
 
     fn now(&self) -> Duration {

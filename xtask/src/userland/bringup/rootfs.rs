@@ -54,6 +54,9 @@ const APPLETS: &str = "ash awk base64 basename blkdiscard blockdev cat chmod cho
     top touch tr traceroute true tty udhcpc umount uname uniq uptime usleep vi watch wc wget which xargs xxd xzcat \
     yes zcat";
 
+/// What busybox's DHCP client runs: it hands over an address, and this puts it on the interface.
+const DHCP_SCRIPT: &str = include_str!("dhcp.sh");
+
 /// One entry.
 enum Entry {
     Folder { mode: u32 },
@@ -98,6 +101,10 @@ impl Tree {
             tree.put(format!("{SHARE}/{name}.ko"), Entry::Text { mode: 0o644, bytes: bytes.clone() });
         }
         tree.put(format!("{SHARE}/ext4.img"), Entry::File { mode: 0o644, source: ext4.to_owned() });
+        let dhcp = DHCP_SCRIPT.as_bytes().to_vec();
+        tree.put(format!("{SHARE}/dhcp"), Entry::Text { mode: 0o755, bytes: dhcp });
+        let luks2 = bringup_selftest::luks2::FIXTURE.to_vec();
+        tree.put(format!("{SHARE}/luks2.img"), Entry::Text { mode: 0o644, bytes: luks2 });
         tree.add_modules(inputs.module_tree, &format!("usr/lib/modules/{release}"))?;
         for index in ["modules.dep", "modules.alias"] {
             if !tree.entries.contains_key(&format!("usr/lib/modules/{release}/{index}")) {

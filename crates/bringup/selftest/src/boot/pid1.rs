@@ -16,7 +16,9 @@ use super::action::Action;
 use super::console::{Consoles, Quiet};
 use super::give_up;
 use crate::checks;
+use crate::led::{Led, Pattern, Show};
 use crate::machine::Machine;
+use crate::publish::{self, Document};
 use crate::report::Report;
 use crate::sys::{Kernel, open_existing, watchdog};
 
@@ -38,10 +40,13 @@ pub fn main() -> ExitCode {
         return give_up(&reason);
     }
     let mut consoles = Consoles::open("/sys/class/tty/console/active");
-    report(&mut consoles);
+    // It blinks until the machine ends, or the kernel has it back before the watchdog is left to bite.
+    let led = report(&mut consoles);
     let command_line = read_to_string("/proc/cmdline").unwrap_or_default();
     // An unknown value has failed the `cmdline` check already.
-    act(Action::from_command_line(&command_line).unwrap_or(Action::Shell), &mut consoles)
+    let code = act(Action::from_command_line(&command_line).unwrap_or(Action::Shell), &mut consoles);
+    drop(led);
+    code
 }
 
 fn prepare() -> Result<(), String> {
@@ -58,15 +63,47 @@ fn prepare() -> Result<(), String> {
     Ok(())
 }
 
-fn report(consoles: &mut Consoles) {
+/// Runs the self-test, prints it and publishes it; the LED goes on showing what it came to.
+fn report(consoles: &mut Consoles) -> Option<Show> {
     let _quiet = Quiet::start();
     let kernel = Kernel::new();
     let machine = Machine::new("/", &kernel);
     let mut print = |line: &str| consoles.line(line);
     let mut report = Report::new(&mut print);
+    let led = led(&machine, &mut report);
+    // Early: addresses are there when the report is. What goes wrong shows in the lines about the network.
+    let _ = publish::hand_over(&Document::running(&machine));
+    let _ = publish::supervise::start();
     checks::run(&machine, &mut report);
-    report.finish();
+    publish::publish(&machine, &mut report);
+    let tally = report.finish();
+    // With the lines that publishing added.
+    let _ = publish::hand_over(&Document::finished(&machine, &report));
+    if let Some(led) = &led {
+        led.change(if tally.fail == 0 { Pattern::Passed } else { Pattern::Failed });
+    }
+    drop(report);
     consoles.drain();
+    led
+}
+
+/// Takes the LED over, if the machine has one.
+fn led(machine: &Machine<'_>, report: &mut Report<'_>) -> Option<Show> {
+    let Some(led) = Led::find(machine) else {
+        report.skip("led", "none with the trigger `heartbeat`");
+        return None;
+    };
+    let name = led.name.clone();
+    match Show::start(led, Pattern::Running) {
+        Ok(show) => {
+            report.pass("led", format!("`{name}` shows the self-test: {}", Pattern::Running.text()));
+            Some(show)
+        }
+        Err(e) => {
+            report.fail("led", format!("`{name}`: {e}"));
+            None
+        }
+    }
 }
 
 fn act(action: Action, consoles: &mut Consoles) -> ExitCode {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 
 use crate::machine::Machine;
+use crate::publish::interfaces;
 use crate::report::Report;
 
 const CLASS: &str = "/sys/class/net";
@@ -16,8 +17,6 @@ const POLL: Duration = Duration::from_millis(100);
 
 /// `NET_ADDR_RANDOM` of the kernel's `addr_assign_type` (`include/uapi/linux/netdevice.h`).
 const ASSIGNED_RANDOM: u32 = 1;
-/// `ARPHRD_ETHER` of the kernel's `type`.
-const ETHERNET: u32 = 1;
 
 /// A raised link.
 pub struct Link {
@@ -28,11 +27,7 @@ pub struct Link {
 
 /// Raises every Ethernet interface with hardware behind it; speed and carrier exist only then.
 pub fn raise(machine: &Machine<'_>) -> Vec<Link> {
-    let real = |n: &String| {
-        machine.exists(format!("{CLASS}/{n}/device"))
-            && machine.number::<u32>(format!("{CLASS}/{n}/type")) == Some(ETHERNET)
-    };
-    let names = machine.list(CLASS).into_iter().filter(real);
+    let names = interfaces::names(machine).into_iter();
     names.map(|name| Link { raised: machine.ops.raise_link(&name), at: machine.ops.now(), name }).collect()
 }
 

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! dm-crypt with the cipher of LUKS2 volumes, against a published test vector.
 //!
-//! Opening a volume is: find the key in its header, which is arithmetic in user space, then this table. What
-//! the kernel has to do is tested here; the header's arithmetic is not the kernel's.
+//! [`super::luks`] opens a whole volume; the vector here has no tool's arithmetic in it.
 
 use std::fs;
 use std::os::unix::fs::FileExt;

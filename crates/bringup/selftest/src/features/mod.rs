@@ -5,6 +5,7 @@
 //! leave things behind without harm to the rest. It prints one line per check, `NAME pass|fail|skip DETAIL`;
 //! [`crate::checks`] starts it, waits for it, and counts a check without a line as failed.
 
+mod apparmor;
 mod bpf;
 mod cgroup;
 mod crypt;
@@ -13,6 +14,7 @@ mod dm;
 mod filesystems;
 mod ipvs;
 mod links;
+mod luks;
 mod namespaces;
 mod netlink;
 mod nft;
@@ -50,6 +52,13 @@ impl Trouble {
     /// A failure that says what was being done.
     fn during(what: impl fmt::Display) -> impl FnOnce(io::Error) -> Trouble {
         move |e| Trouble::Fail(format!("{what}: {e}"))
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Trouble::Fail(why) | Trouble::Skip(why)) = self;
+        f.write_str(why)
     }
 }
 
@@ -105,6 +114,7 @@ pub const TOPICS: &[Topic] = &[
     ipvs::TOPIC,
     bpf::TOPIC,
     crypt::TOPIC,
+    luks::TOPIC,
     thin::TOPIC,
     storage::TOPIC,
     devices::TOPIC,

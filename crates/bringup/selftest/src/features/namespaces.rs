@@ -53,9 +53,9 @@ fn enter(flag: UnshareFlags, link: &str) -> Outcome {
         let after = fs::read_link(&path).ok();
         if before == after { SAME } else { 0 }
     })?;
-    ensure(status != UNSHARE_FAILED.into(), "the kernel refuses it")?;
-    ensure(status != SAME.into(), format!("`/proc/self/ns/{link}` did not change"))?;
-    ensure(status != NOT_FIRST.into(), "the first process in it is not number 1")?;
+    ensure(status != i32::from(UNSHARE_FAILED), "the kernel refuses it")?;
+    ensure(status != i32::from(SAME), format!("`/proc/self/ns/{link}` did not change"))?;
+    ensure(status != i32::from(NOT_FIRST), "the first process in it is not number 1")?;
     if status == 0 {
         Ok("entered".into())
     } else {

@@ -8,6 +8,7 @@ mod rtc;
 mod topic;
 pub mod watchdog;
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -112,6 +113,11 @@ impl Ops for Kernel {
 
     fn raise_link(&self, interface: &str) -> Result<(), Errno> {
         netif::raise(interface)
+    }
+
+    fn ipv4(&self, interface: &str) -> Option<(Ipv4Addr, u8)> {
+        // An interface that is gone by now has no address either.
+        netif::ipv4(interface).ok()
     }
 
     fn now(&self) -> Duration {

@@ -147,7 +147,15 @@ fn esp_holds_grub_and_the_device_tree() -> Failable {
     let mut listed: Vec<String> =
         fw_image::fat::list(files::esp(a)?)?.into_iter().map(|(path, _)| path).collect();
     listed.sort();
-    assert_eq!(listed, ["EFI/BOOT/BOOTAA64.EFI", dtb.as_str()]);
+    let mut wanted = vec!["EFI/BOOT/BOOTAA64.EFI", dtb.as_str()];
+    if a.map.userland == map::Userland::Bringup {
+        wanted.push("bringup-report.json");
+        // By it the self-test knows its own medium, and nothing else.
+        let report = String::from_utf8(fw_image::fat::read(files::esp(a)?, "bringup-report.json")?)?;
+        assert!(report.contains("\"state\": \"not-run\""), "{report}");
+        assert!(report.contains(&format!("\"kernel\": \"{}\"", a.map.kernel_release)), "{report}");
+    }
+    assert_eq!(listed, wanted);
     for (path, stage, role) in [("EFI/BOOT/BOOTAA64.EFI", "grub-efi", "grub"), (&dtb, "dtb", "dtb")] {
         assert_eq!(fw_image::fat::read(files::esp(a)?, path)?, a.read(stage, role)?, "{path}");
     }

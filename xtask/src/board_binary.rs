@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Builds the static aarch64 programs of this workspace, and refuses what the board could not run.
+//! Builds the static programs of this workspace, for the board and for an imager on x86-64, and refuses what
+//! could not run there.
 //!
 //! The same sources give the same bytes in any folder of any machine: every folder that rustc could write
 //! into the program is mapped to a fixed name, and the result is searched for the real ones.
@@ -15,7 +16,7 @@ use fw_build::{Context as _, Failure, Result};
 use serde::Deserialize;
 
 use crate::elf;
-use crate::host::{RustRoute, rust_board_target};
+use crate::host::{RustRoute, rust_amd64_target, rust_board_target};
 
 /// Separates the flags in `CARGO_ENCODED_RUSTFLAGS`; unlike a blank it cannot be part of a path.
 const SEPARATOR: &str = "\u{1f}";
@@ -26,15 +27,30 @@ const SEPARATOR: &str = "\u{1f}";
 /// No Rust target for the board, a compile error, or a program that is not static, not for aarch64, or
 /// holds a path of this machine.
 pub fn build_board_binary(package: &str, bin: &str) -> Result<PathBuf> {
+    build_by(&rust_board_target()?, package, bin)
+}
+
+/// As [`build_board_binary`], for x86-64.
+///
+/// # Errors
+/// As [`build_board_binary`].
+pub fn build_amd64_binary(package: &str, bin: &str) -> Result<PathBuf> {
+    build_by(&rust_amd64_target()?, package, bin)
+}
+
+fn build_by(route: &RustRoute, package: &str, bin: &str) -> Result<PathBuf> {
     let root = crate::context::root()?;
-    let route = rust_board_target()?;
-    let sources = dependency_folders(&root, &route)?;
-    let remap = remap_flags(&root, &sources, &route);
-    let program = run_cargo(&root, &route, package, bin, &remap)
-        .context(format!("cannot build `{bin}` for the board"))?;
+    let sources = dependency_folders(&root, route)?;
+    let remap = remap_flags(&root, &sources, route);
+    let program = run_cargo(&root, route, package, bin, &remap)
+        .context(format!("cannot build `{bin}` for {}", route.target()))?;
     let bytes = fs_err::read(&program)?;
-    elf::check_static_aarch64(&bytes).map_err(|why| {
-        Failure::new(format!("`{}` would not run on the board", program.display())).why(why)
+    let check = match route {
+        RustRoute::RustupMusl(_) | RustRoute::DebianGnu(..) => elf::check_static_aarch64,
+        RustRoute::Amd64Musl(_) | RustRoute::Amd64Gnu(_) => elf::check_static_x86_64,
+    };
+    check(&bytes).map_err(|why| {
+        Failure::new(format!("`{}` would not run where it should", program.display())).why(why)
     })?;
     let folders = [root].into_iter().chain(sources).chain([route.rust().sysroot.clone()]);
     for folder in folders {
@@ -119,9 +135,15 @@ fn run_cargo(
     let mut cmd = cargo(route, root)
         .args(["build", "--quiet", "--locked", "--message-format=json-render-diagnostics"])
         .args(["--profile", "board", "--target", route.target(), "--package", package, "--bin", bin]);
-    if let RustRoute::DebianGnu(_, gcc) = route {
-        flags.push("-Ctarget-feature=+crt-static".into());
-        cmd = cmd.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", gcc);
+    match route {
+        RustRoute::RustupMusl(_) => {}
+        RustRoute::DebianGnu(_, gcc) => {
+            flags.push("-Ctarget-feature=+crt-static".into());
+            cmd = cmd.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", gcc);
+        }
+        // Not the host's linker, so that all hosts give the same bytes.
+        RustRoute::Amd64Musl(_) => cmd = cmd.env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_LINKER", "rust-lld"),
+        RustRoute::Amd64Gnu(_) => flags.push("-Ctarget-feature=+crt-static".into()),
     }
     let mut running = cmd.env("CARGO_ENCODED_RUSTFLAGS", flags.join(&OsString::from(SEPARATOR))).spawn(
         Stdio::null(),

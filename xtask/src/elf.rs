@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! The two things a program for the board must be: aarch64 and static. Reads the ELF header and the program
+//! The two things a program for the board or the imager must be: of its processor, and static. Reads the ELF header and the program
 //! headers (System V gABI, chapters 4 and 5), nothing else.
 
 use thiserror::Error;
 
 /// `e_machine` of aarch64.
 const EM_AARCH64: u16 = 183;
+/// `e_machine` of x86-64.
+const EM_X86_64: u16 = 62;
 /// Program header type that names a dynamic loader.
 const PT_INTERP: u32 = 3;
 /// Size of a 64-bit program header.
@@ -21,25 +23,37 @@ pub enum ElfError {
     #[error("it ends inside its headers")]
     Truncated,
     /// Another processor.
-    #[error("it is for ELF machine {0}, not for aarch64 (183)")]
-    Machine(u16),
+    #[error("it is for ELF machine {0}, not for {1}")]
+    Machine(u16, u16),
     /// Wants a dynamic loader.
     #[error("it is not static: it asks for the loader `{0}`")]
     Dynamic(String),
 }
 
-/// Checks a program.
+/// Checks a program for the board.
 ///
 /// # Errors
 /// See [`ElfError`].
 pub fn check_static_aarch64(bytes: &[u8]) -> Result<(), ElfError> {
+    check_static(bytes, EM_AARCH64)
+}
+
+/// Checks a program for x86-64.
+///
+/// # Errors
+/// See [`ElfError`].
+pub fn check_static_x86_64(bytes: &[u8]) -> Result<(), ElfError> {
+    check_static(bytes, EM_X86_64)
+}
+
+fn check_static(bytes: &[u8], wanted: u16) -> Result<(), ElfError> {
     // Magic, class 2 (64 bit), data 1 (little endian).
     if !bytes.starts_with(&[0x7f, b'E', b'L', b'F', 2, 1]) {
         return Err(ElfError::NotElf64);
     }
     let machine = u16::from_le_bytes(array(bytes, 18)?);
-    if machine != EM_AARCH64 {
-        return Err(ElfError::Machine(machine));
+    if machine != wanted {
+        return Err(ElfError::Machine(machine, wanted));
     }
     let table = index(u64::from_le_bytes(array(bytes, 32)?))?;
     let count = u16::from_le_bytes(array(bytes, 56)?);
@@ -91,7 +105,8 @@ mod tests {
     #[test]
     fn everything_else_is_named() {
         assert_eq!(check_static_aarch64(b"#!/bin/sh"), Err(ElfError::NotElf64));
-        assert_eq!(check_static_aarch64(&program(62, 1)), Err(ElfError::Machine(62)));
+        assert_eq!(check_static_aarch64(&program(62, 1)), Err(ElfError::Machine(62, EM_AARCH64)));
+        assert_eq!(check_static_x86_64(&program(EM_X86_64, 1)), Ok(()));
         let dynamic = program(EM_AARCH64, PT_INTERP);
         assert_eq!(check_static_aarch64(&dynamic), Err(ElfError::Dynamic("/ld.so".into())));
         assert_eq!(check_static_aarch64(&dynamic[..100]), Err(ElfError::Truncated));

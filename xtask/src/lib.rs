@@ -21,6 +21,7 @@ pub mod inspect;
 pub mod interrupt;
 pub mod kconfig;
 pub mod machine_config;
+pub mod overlay;
 pub mod qemu;
 pub mod screen;
 pub mod setup;

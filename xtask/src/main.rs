@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use xtask::exit::Exit;
 use xtask::{
-    bump, conformance, diagnose, doctor, dt, fetch, flash, image, inspect, interrupt, kconfig,
-    machine_config, qemu, setup, sign, simulate, test, verify, why,
+    bump, conformance, diagnose, doctor, dt, fetch, flash, image, inspect, interrupt, kconfig, machine_config,
+    overlay, qemu, setup, sign, simulate, test, verify, why,
 };
 
 /// Builds, checks and rehearses the Talos Linux image for the NanoPi M6.
@@ -48,6 +48,8 @@ enum Verb {
     Sign(sign::Args),
     /// Check a finished thing without running it.
     Verify(verify::Args),
+    /// Make the Talos overlay: U-Boot, device tree, installer and profile, as a container image.
+    Overlay(overlay::Args),
     /// Say what a stage's key is made of and what changed.
     Why(why::Args),
     /// Check and compare kernel configurations without building a kernel.
@@ -76,6 +78,7 @@ fn main() -> ExitCode {
         Verb::Fetch(args) => fetch::run(args),
         Verb::Sign(args) => sign::run(args),
         Verb::Verify(args) => verify::run(args),
+        Verb::Overlay(args) => overlay::run(args),
         Verb::Why(args) => why::run(args),
         Verb::Kconfig(args) => kconfig::run(args),
         Verb::Conformance(args) => conformance::run(args),

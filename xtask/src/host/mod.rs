@@ -11,4 +11,4 @@ pub mod tools;
 
 pub use distro::Distro;
 pub use probe::{Finding, Machine};
-pub use rust::{RustRoute, rust_board_target};
+pub use rust::{RustRoute, rust_amd64_target, rust_board_target};

@@ -16,6 +16,12 @@ pub const MUSL: &str = "aarch64-unknown-linux-musl";
 /// The target of Debian's route.
 pub const GNU: &str = "aarch64-unknown-linux-gnu";
 
+/// The target of programs for an imager on x86-64: linked with `rust-lld`, the same bytes on any host.
+pub const AMD64_MUSL: &str = "x86_64-unknown-linux-musl";
+
+/// What takes its place on an x86-64 host without it: the host's own target with static glibc.
+pub const AMD64_GNU: &str = "x86_64-unknown-linux-gnu";
+
 /// Debian 12's packages for the second route, on a host of another architecture. They conflict with plain
 /// `rustc`, but not with a rustup in the home folder. (Debian 12 has Rust 1.63 under the plain names; the
 /// `-web` packages follow what its browsers need.)
@@ -68,6 +74,10 @@ pub enum RustRoute {
     RustupMusl(Rust),
     /// Debian's compiler and `aarch64-unknown-linux-gnu` with static glibc, linked with this C compiler.
     DebianGnu(Rust, PathBuf),
+    /// rustup's `x86_64-unknown-linux-musl`, linked with `rust-lld`.
+    Amd64Musl(Rust),
+    /// The host's own `x86_64-unknown-linux-gnu` with static glibc.
+    Amd64Gnu(Rust),
 }
 
 impl RustRoute {
@@ -76,13 +86,18 @@ impl RustRoute {
         match self {
             RustRoute::RustupMusl(_) => MUSL,
             RustRoute::DebianGnu(..) => GNU,
+            RustRoute::Amd64Musl(_) => AMD64_MUSL,
+            RustRoute::Amd64Gnu(_) => AMD64_GNU,
         }
     }
 
     /// The compiler.
     pub fn rust(&self) -> &Rust {
         match self {
-            RustRoute::RustupMusl(rust) | RustRoute::DebianGnu(rust, _) => rust,
+            RustRoute::RustupMusl(rust)
+            | RustRoute::DebianGnu(rust, _)
+            | RustRoute::Amd64Musl(rust)
+            | RustRoute::Amd64Gnu(rust) => rust,
         }
     }
 
@@ -90,7 +105,8 @@ impl RustRoute {
     pub fn describe(&self) -> String {
         let Rust { rustc, version, .. } = self.rust();
         let how = match self {
-            RustRoute::RustupMusl(_) => "musl, linked with rust-lld",
+            RustRoute::RustupMusl(_) | RustRoute::Amd64Musl(_) => "musl, linked with rust-lld",
+            RustRoute::Amd64Gnu(_) => "the host's own, static glibc",
             RustRoute::DebianGnu(..) => "Debian's own cross library, static glibc",
         };
         format!("{} by `{}` {} ({how})", self.target(), rustc.display(), version.release)
@@ -121,6 +137,21 @@ pub fn rust_board_target() -> Result<RustRoute> {
             .hint(format!("`rustup target add {MUSL}`"))
             .hint("`cargo xtask setup` does that, or takes Debian 12's own packages")
     })
+}
+
+/// The route to programs for x86-64, where the imager usually runs.
+///
+/// # Errors
+/// The musl target is not installed, and the host is not x86-64 itself.
+pub fn rust_amd64_target() -> Result<RustRoute> {
+    let rust = Rust::beside(&crate::stages::cargo())?;
+    let Err(no_musl) = rust.with_target(AMD64_MUSL) else { return Ok(RustRoute::Amd64Musl(rust)) };
+    match rust.with_target(AMD64_GNU) {
+        Ok(()) if cfg!(target_arch = "x86_64") => Ok(RustRoute::Amd64Gnu(rust)),
+        _ => Err(Failure::new("no Rust target for the programs that run on an x86-64 imager")
+            .why(no_musl.what())
+            .hint(format!("`rustup target add {AMD64_MUSL}`"))),
+    }
 }
 
 impl Rust {

@@ -6,7 +6,7 @@
 
 mod assemble;
 mod boot;
-mod mix;
+pub(crate) mod mix;
 mod publish;
 mod select;
 

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use xtask::exit::Exit;
 use xtask::{
-    bump, conformance, diagnose, doctor, dt, fetch, flash, image, inspect, interrupt, kconfig, machine_config,
-    overlay, qemu, setup, sign, simulate, test, verify, why,
+    bump, conformance, diagnose, doctor, dt, fetch, flash, image, inspect, interrupt, kconfig,
+    machine_config, overlay, qemu, setup, sign, simulate, test, verify, why,
 };
 
 /// Builds, checks and rehearses the Talos Linux image for the NanoPi M6.

@@ -161,11 +161,11 @@ fn follow(
                 let mut image = manifest(source, &json(&path, &bytes)?)?;
                 image.digest = Some(descriptor.digest.clone());
                 image.at_top_level = depth == 0 && descriptor.platform.is_some();
-                if let Some(platform) = &descriptor.platform {
-                    if *platform != image.platform {
-                        let why = format!("the index says {platform}, the configuration {}", image.platform);
-                        return Err(Error::Json { path, why });
-                    }
+                if let Some(platform) = &descriptor.platform
+                    && *platform != image.platform
+                {
+                    let why = format!("the index says {platform}, the configuration {}", image.platform);
+                    return Err(Error::Json { path, why });
                 }
                 images.push(image);
             }

@@ -53,7 +53,7 @@ pub fn rootfs(tar: &[u8]) -> Result<Vec<Entry>, Error> {
             tar::EntryType::Link | tar::EntryType::Symlink => return Err(refused("links are not allowed")),
             _ => return Err(refused("only files and folders are allowed")),
         };
-        let path = plain(&raw).map_err(|why| refused(why))?;
+        let path = plain(&raw).map_err(&refused)?;
         if path.is_empty() {
             // The root itself, as `tar -C folder .` writes it.
             continue;

@@ -6,6 +6,7 @@
 
 pub mod board_binary;
 pub mod bump;
+pub mod completions;
 pub mod conformance;
 pub mod context;
 pub mod diagnose;
@@ -21,6 +22,7 @@ pub mod inspect;
 pub mod interrupt;
 pub mod kconfig;
 pub mod machine_config;
+pub mod monitor;
 pub mod overlay;
 pub mod qemu;
 pub mod screen;

@@ -3,11 +3,11 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use xtask::exit::Exit;
 use xtask::{
-    bump, conformance, diagnose, doctor, dt, fetch, flash, image, inspect, interrupt, kconfig,
-    machine_config, overlay, qemu, setup, sign, simulate, test, verify, why,
+    bump, completions, conformance, diagnose, doctor, dt, fetch, flash, image, inspect, interrupt, kconfig,
+    machine_config, monitor, overlay, qemu, setup, sign, simulate, test, verify, why,
 };
 
 /// Builds, checks and rehearses the Talos Linux image for the NanoPi M6.
@@ -32,6 +32,8 @@ enum Verb {
     Flash(flash::Args),
     /// Say what an image or a medium holds and what is wrong with it.
     Inspect(inspect::Args),
+    /// Show the board's serial console, its stages, and what is wrong when it stalls.
+    Monitor(monitor::Args),
     /// Say from a console log how far a boot got and why it ended there.
     Diagnose(diagnose::Args),
     /// Write patches of Talos machine configurations for this board.
@@ -60,6 +62,10 @@ enum Verb {
     Bump(bump::Args),
     /// Run the tests and count them.
     Test(test::Args),
+    /// Print a completion script for a shell.
+    Completions(completions::Args),
+    /// Write manual pages.
+    Man(completions::ManArgs),
 }
 
 fn main() -> ExitCode {
@@ -70,6 +76,7 @@ fn main() -> ExitCode {
         Verb::Simulate(args) => simulate::run(args),
         Verb::Flash(args) => flash::run(args),
         Verb::Inspect(args) => inspect::run(args),
+        Verb::Monitor(args) => monitor::run(args),
         Verb::Diagnose(args) => diagnose::run(args),
         Verb::MachineConfig(args) => machine_config::run(args),
         Verb::Doctor(args) => doctor::run(args),
@@ -84,12 +91,65 @@ fn main() -> ExitCode {
         Verb::Conformance(args) => conformance::run(args),
         Verb::Bump(args) => bump::run(args),
         Verb::Test(args) => test::run(args),
+        Verb::Completions(args) => completions::run(args, &mut Cli::command()),
+        Verb::Man(args) => completions::man(args, &Cli::command()),
     });
     match result {
         Ok(exit) => exit.into(),
         Err(failure) => {
             eprintln!("error: {failure}");
             Exit::Failed.into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a verb's help lacks.
+    fn complaints(verb: &clap::Command) -> Vec<String> {
+        let name = verb.get_name();
+        let after = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let mut complaints = Vec::new();
+        if !after.contains("Examples:") || !after.contains(&format!("cargo xtask {name}")) {
+            complaints.push(format!("`{name}` has no examples"));
+        }
+        if verb.get_about().is_none() {
+            complaints.push(format!("`{name}` does not say what it is for"));
+        }
+        let unexplained = verb.get_arguments().filter(|a| a.get_help().is_none() && !a.is_hide_set());
+        complaints.extend(unexplained.map(|a| format!("`{name}`: no word about `{}`", a.get_id())));
+        complaints
+    }
+
+    #[test]
+    fn every_verb_has_examples_and_every_argument_a_word() {
+        let command = Cli::command();
+        let verbs = command.get_subcommands();
+        assert_eq!(verbs.flat_map(complaints).collect::<Vec<_>>(), Vec::<String>::new());
+        let poor = clap::Command::new("poor").arg(clap::Arg::new("x"));
+        assert_eq!(complaints(&poor).len(), 3, "the check can fail");
+    }
+
+    #[test]
+    fn the_command_line_is_sound_and_a_mistyped_verb_gets_a_suggestion() {
+        Cli::command().debug_assert();
+        let Err(error) = Cli::try_parse_from(["xtask", "flsh"]) else { panic!("no such verb") };
+        assert!(error.to_string().contains("flash"), "{error}");
+        assert_eq!(error.exit_code(), i32::from(Exit::Usage.code()));
+    }
+
+    #[test]
+    fn every_verb_is_completed_and_has_a_page() {
+        let mut command = Cli::command();
+        for shell in [clap_complete::Shell::Bash, clap_complete::Shell::Zsh, clap_complete::Shell::Fish] {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut command, "xtask", &mut script);
+            let script = String::from_utf8(script).expect("text");
+            for verb in Cli::command().get_subcommands() {
+                assert!(script.contains(verb.get_name()), "{shell}: {}", verb.get_name());
+            }
         }
     }
 }

@@ -5,7 +5,7 @@
 const LONGEST_BYTES: usize = 4096;
 
 /// Bytes become lines; terminal control sequences (GRUB draws a menu, a shell colours) are dropped.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Lines {
     current: Vec<u8>,
     escape: Escape,
@@ -13,7 +13,7 @@ pub(crate) struct Lines {
     other_bytes: u64,
 }
 
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Default, Clone, PartialEq)]
 enum Escape {
     #[default]
     None,

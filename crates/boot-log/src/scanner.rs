@@ -34,7 +34,7 @@ pub(crate) struct Hit {
 }
 
 /// Reads a console.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Scanner<'r> {
     pub(crate) rules: &'r Rules,
     pub(crate) lines: Lines,
@@ -42,7 +42,7 @@ pub struct Scanner<'r> {
 }
 
 /// What is remembered of the console.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct State {
     pub(crate) line: u64,
     pub(crate) boots: u32,

@@ -38,12 +38,7 @@ pub fn make(
     boot_length_bytes: u64,
     mode: Mode,
 ) -> Result<PathBuf> {
-    let layer = dir.join(format!("{}.qcow2", mode.name()));
-    Cmd::new("qemu-img")
-        .args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"])
-        .args([raw, &layer])
-        .output()
-        .context("cannot make a layer over the image")?;
+    let layer = new(dir, raw, mode.name())?;
     if let Some(argument) = mode.kernel_argument() {
         let (at, old) = find_cfg(raw, boot_offset_bytes, boot_length_bytes)?;
         let new = with_argument(&old, &argument)?;
@@ -53,8 +48,22 @@ pub fn make(
     Ok(layer)
 }
 
+/// An empty layer of this name in `dir`.
+///
+/// # Errors
+/// QEMU's tool failed.
+pub fn new(dir: &Path, raw: &Path, name: &str) -> Result<PathBuf> {
+    let layer = dir.join(format!("{name}.qcow2"));
+    Cmd::new("qemu-img")
+        .args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"])
+        .args([raw, &layer])
+        .output()
+        .context("cannot make a layer over the image")?;
+    Ok(layer)
+}
+
 /// Offset and text of `grub.cfg` in the raw image.
-fn find_cfg(raw: &Path, start: u64, length: u64) -> Result<(u64, String)> {
+pub(super) fn find_cfg(raw: &Path, start: u64, length: u64) -> Result<(u64, String)> {
     let mut file = File::open(raw)?;
     let mut found = Vec::new();
     let mut block = [0; BEGIN.len()];
@@ -93,7 +102,7 @@ fn find_cfg(raw: &Path, start: u64, length: u64) -> Result<(u64, String)> {
 }
 
 /// The file with one more kernel argument in the default entry, at the same length.
-fn with_argument(old: &str, argument: &str) -> Result<String> {
+pub(super) fn with_argument(old: &str, argument: &str) -> Result<String> {
     let failure = || Failure::new("cannot set the self-test's mode in `grub.cfg`");
     let mut config = grubcfg::parse(old).map_err(|e| failure().why(e))?;
     config.reset = Reset::Absent;
@@ -111,16 +120,16 @@ fn with_argument(old: &str, argument: &str) -> Result<String> {
 }
 
 /// Puts the file `from` of `dir` at an offset of the layer.
-fn write_into(dir: &Path, layer: &Path, at: u64, from: &str, length: usize) -> Result<()> {
+pub(super) fn write_into(dir: &Path, layer: &Path, at: u64, from: &str, length: usize) -> Result<()> {
     // qemu-io cuts its command at blanks and knows no quotes: so the file goes without its folder.
     let command = format!("write -q -s {from} {at} {length}");
     let out = Cmd::new("qemu-io").args(["-f", "qcow2", "-c", &command]).arg(layer).cwd(dir).output();
-    let out = out.context("cannot change `grub.cfg` in the layer")?;
+    let out = out.context("cannot change the layer")?;
     // It also says why it refused a command, and older ones then still end with 0.
     if out.is_empty() {
         return Ok(());
     }
-    Err(Failure::new("cannot change `grub.cfg` in the layer").why(String::from_utf8_lossy(&out).trim()))
+    Err(Failure::new("cannot change the layer").why(String::from_utf8_lossy(&out).trim()))
 }
 
 #[cfg(test)]

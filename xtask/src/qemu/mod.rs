@@ -7,6 +7,7 @@
 //! The image is never written: QEMU gets a layer over it ([`layer`]), and a file that nobody may write to.
 
 pub mod boot;
+pub mod broken;
 pub mod console;
 pub mod expect;
 pub mod judge;
@@ -49,6 +50,7 @@ const FIRMWARE: (&str, &str) = ("u-boot-qemu", "firmware");
   cargo xtask qemu --userland bringup   builds that image first
   cargo xtask qemu --mode report        one boot of the image, unmodified to the last byte
   cargo xtask qemu --keep               leaves the machine running, its console on this terminal
+  cargo xtask qemu --broken             five copies, each broken in one way: is stage and cause named?
   cargo xtask qemu --boot-order         which disk boots, for every row of boards/nanopi-m6.boot-order
 
 Ends with 0 only if U-Boot, GRUB, this build's kernel and `BRINGUP RESULT ... fail=0` were seen in this
@@ -69,6 +71,9 @@ pub struct Args {
     /// Test the order in which the board's U-Boot searches its disks, with the board's own settings.
     #[arg(long, conflicts_with_all = ["userland", "mode", "keep"])]
     boot_order: bool,
+    /// Boot copies of the image that are broken on purpose, and judge what `diagnose` says of their consoles.
+    #[arg(long, conflicts_with_all = ["mode", "keep", "boot_order"])]
+    broken: bool,
     /// How long one boot may take.
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     timeout: u64,
@@ -138,6 +143,10 @@ pub fn run(args: &Args) -> Result<Exit> {
     let work = Work::new(&cx.store.root().join("work"))?;
     let raw = raw_image(&image, &map, work.path())?;
     println!("rehearsal of `{}`, kernel {}", image.display(), map.kernel_release);
+    if args.broken {
+        broken::run(work.path(), &raw, &map, &firmware, Duration::from_secs(args.timeout))?;
+        return Ok(Exit::Done);
+    }
     if args.keep {
         rehearse(args, &map, &firmware, &raw, work.path(), Mode::Report, Console::Terminal)?;
         return Ok(Exit::Done);

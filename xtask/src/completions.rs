@@ -63,7 +63,7 @@ pub fn man(args: &ManArgs, command: &Command) -> Result<Exit> {
         }
         let mut page = Vec::new();
         let typed = name.replacen('-', " ", 1);
-        clap_mangen::Man::new(command.name(name.clone()).bin_name(format!("cargo {typed}")))
+        clap_mangen::Man::new(command.display_name(name.clone()).bin_name(format!("cargo {typed}")))
             .render(&mut page)?;
         fs_err::write(args.dir.join(format!("{name}.1")), page)?;
     }

@@ -24,6 +24,7 @@ use super::boot::{Guest, read_in_background};
 use super::console::Lines;
 use super::layer;
 use super::machine::{self, Console, Start};
+use super::published;
 use crate::verify::ImageFile;
 
 /// So long the console is read on after its last awaited line: what comes with it belongs to it.
@@ -72,7 +73,7 @@ const CASES: [Case; 5] = [
         name: "BOOT is not the partition that GRUB's root names",
         until: &["grub rescue>", "grub>"],
         reached: Stage::Grub,
-        rule: "grub-no-partition",
+        rule: "grub-prompt",
     },
     Case {
         how: How::NoKernel,
@@ -108,7 +109,12 @@ pub fn run(dir: &Path, raw: &Path, map: &ImageMap, firmware: &Path, limit: Durat
         let begin = Instant::now();
         let (start, disk) = broken(case.how, dir, raw, map, firmware)
             .context(format!("cannot make the copy with {}", case.name))?;
-        let qemu = Cmd::new(machine::PROGRAM).args(machine::arguments(&start, &disk, Console::Piped));
+        let qemu = Cmd::new(machine::PROGRAM).args(machine::arguments(
+            &start,
+            &disk,
+            Console::Piped,
+            published::free_port()?,
+        ));
         let mut scanner = Scanner::new(&rules);
         watch(&qemu, case.until, limit, &mut scanner)?;
         let diagnosis = scanner.finish();
@@ -172,7 +178,7 @@ fn broken(how: How, dir: &Path, raw: &Path, map: &ImageMap, firmware: &Path) -> 
             with_firmware(disk)
         }
         How::NoKernel => {
-            change_cfg(dir, raw, map, &disk, "A/vmlinuz", "A/vmlinux")?;
+            change_cfg(dir, raw, map, &disk, "/A/vmlinuz", "/C/vmlinuz")?;
             with_firmware(disk)
         }
         How::NoDiskDriver => {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Decoded code: straight runs of operations that end at a branch or at the end of a page.
+//! Decoded code: straight runs of operations that end at an unconditional branch or at the end of a page.
 //!
 //! Blocks are found by physical place; beside them is a table by virtual address, which is only a short cut and is
 //! dropped whenever translation changes.
@@ -23,8 +23,6 @@ const OPERATIONS: usize = 4 << 20;
 pub struct Block {
     start: u32,
     end: u32,
-    /// Instructions, which may be more than operations.
-    pub count: u32,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -35,7 +33,7 @@ struct Shortcut {
     block: Block,
 }
 
-const NOWHERE: Shortcut = Shortcut { pc: u64::MAX, key: 0, block: Block { start: 0, end: 0, count: 0 } };
+const NOWHERE: Shortcut = Shortcut { pc: u64::MAX, key: 0, block: Block { start: 0, end: 0 } };
 
 /// All decoded code.
 #[derive(Debug)]
@@ -101,35 +99,34 @@ impl Blocks {
                 ram.arena()[place..place + 4].iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte));
             let op = decode(word, at);
             count += 1;
-            if !self.fuse(start, &op, offset + 4 * count) {
-                self.operations.push(op);
-            }
+            self.fuse(start, &op, offset + 4 * count);
+            self.operations.push(op);
             if op.kind.ends_block() {
                 break;
             }
         }
         ram.mark_code(slot, offset as usize, 4 * count as usize);
-        let block = Block { start: start as u32, end: self.operations.len() as u32, count: count as u32 };
+        let block = Block { start: start as u32, end: self.operations.len() as u32 };
         self.pages.entry(slot).or_default().push((offset as u16, block));
         block
     }
 
-    /// Joins a conditional branch with the comparison before it; `behind` is the offset behind the branch.
-    fn fuse(&mut self, start: usize, branch: &Op, behind: u64) -> bool {
+    /// Lets a comparison before a conditional branch take it; the branch stays behind it. `behind` is the offset behind
+    /// the branch.
+    fn fuse(&mut self, start: usize, branch: &Op, behind: u64) {
         if branch.kind != Kind::BCond || self.operations.len() == start {
-            return false;
+            return;
         }
-        let Some(compare) = self.operations.last_mut() else { return false };
+        let Some(compare) = self.operations.last_mut() else { return };
         let kind = match compare.kind {
             Kind::SubsImm64 => Kind::SubsImm64BCond,
             Kind::SubsImm32 => Kind::SubsImm32BCond,
             Kind::Subs64 => Kind::Subs64BCond,
             Kind::Subs32 => Kind::Subs32BCond,
-            _ => return false,
+            _ => return,
         };
-        let Ok(distance) = i16::try_from((branch.imm.wrapping_sub(behind) as i64) / 4) else { return false };
+        let Ok(distance) = i16::try_from((branch.imm.wrapping_sub(behind) as i64) / 4) else { return };
         (compare.kind, compare.x, compare.y) = (kind, branch.x, distance as u16);
-        true
     }
 
     /// Decoded code of a page is no longer true.
@@ -155,7 +152,7 @@ impl Blocks {
         }
     }
 
-    /// Forgets the short cuts into some ranges, so that [`Blocks::find`] is asked there.
+    /// Whether an address is in one of the ranges at which a run stops.
     pub fn is_watched(watch: &[Range<u64>], pc: u64) -> bool {
         watch.iter().any(|range| range.contains(&pc))
     }

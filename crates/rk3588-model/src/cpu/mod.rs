@@ -132,8 +132,8 @@ impl Cpu {
             };
             is_first = false;
             let operations = self.blocks.operations(block);
-            match exec::block(&mut self.core, &mut env, operations, u64::from(block.count)) {
-                Ok(()) => self.core.instructions += u64::from(block.count),
+            match exec::block(&mut self.core, &mut env, operations) {
+                Ok(executed) => self.core.instructions += executed as u64,
                 Err((index, cause)) => {
                     self.core.instructions += index as u64;
                     exception::take_synchronous(&mut self.core, pc.wrapping_add(4 * index as u64), cause);
@@ -234,6 +234,12 @@ impl Cpu {
     pub fn watch(&mut self, ranges: &[Range<u64>]) {
         self.watch = ranges.to_vec();
         self.blocks.forget_addresses();
+    }
+
+    /// Lets time hurry while the software polls the counter and does nothing else, see [`timer`]. For firmware: an
+    /// operating system's clock should not jump.
+    pub fn hurry_when_polled(&mut self, hurries: bool) {
+        self.core.clock.hurry(hurries);
     }
 
     /// For each target level: [`Stop::Fault`] behind synchronous exceptions other than SVC, HVC and SMC.

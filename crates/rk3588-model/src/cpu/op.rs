@@ -240,19 +240,12 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Whether a block ends behind it.
+    /// Whether a block ends behind it. Conditional branches do not end it: what follows runs when they are not taken.
     pub const fn ends_block(self) -> bool {
         matches!(
             self,
             Self::B
                 | Self::Bl
-                | Self::BCond
-                | Self::Cbz64
-                | Self::Cbz32
-                | Self::Cbnz64
-                | Self::Cbnz32
-                | Self::Tbz
-                | Self::Tbnz
                 | Self::Br
                 | Self::Blr
                 | Self::Ret

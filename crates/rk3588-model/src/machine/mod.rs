@@ -171,6 +171,7 @@ impl Machine {
         // A fault in firmware is the end of it; from the kernel on, faults are part of life.
         cpu.stop_on_fault([false, true, true, true]);
         cpu.watch(&[KERNEL]);
+        cpu.hurry_when_polled(true);
         let marks = vec![Mark { stage: Stage::Spl, instructions: 0, pc: bootrom::SPL_ADDRESS, el: 3 }];
         Ok(Self {
             cpu,
@@ -291,6 +292,7 @@ impl Machine {
                 // (Linux `arch/arm64/kernel/head.S`, `__primary_switched`).
                 self.kernel_fdt = Some(self.cpu.x(21));
                 self.cpu.watch(&[]);
+                self.cpu.hurry_when_polled(false);
                 self.cpu.stop_on_fault([false, false, false, true]);
                 self.mark(Stage::Kernel);
                 Some(Pause::KernelTakeOver)

@@ -114,7 +114,7 @@ impl Core {
     #[cold]
     #[inline(never)]
     fn load_long(&mut self, env: &mut Env<'_>, address: u64, bytes: u64, index: usize) -> Result<u64, Fault> {
-        if let Some(first) = Self::split(address, bytes) {
+        if Self::split(address, bytes).is_some() {
             // Alignment is asked for the whole access, then each page for its own bytes.
             self.place(env, address, bytes, Want::Read)?;
             let mut value = 0;
@@ -122,7 +122,6 @@ impl Core {
                 let byte = self.load_long(env, address.wrapping_add(at), 1, index)?;
                 value |= byte << (8 * at);
             }
-            let _ = first;
             return Ok(value);
         }
         let (physical, strict) = self.place(env, address, bytes, Want::Read)?;
@@ -188,6 +187,7 @@ impl Core {
         let mut access = self.access(env.ram, index);
         let answer = env.mmio.write(&mut access, physical, width(bytes), value & width(bytes).mask());
         env.stop |= access.stop;
+        self.clock.note_write();
         self.check_at = 0;
         answer.map_err(|_| self.fail(address, status::EXTERNAL, true))
     }

@@ -17,11 +17,15 @@ use crate::bus::SysReg;
 /// How a block ended early: which of its instructions, and why.
 pub type Interrupted = (usize, Cause);
 
-/// Executes `ops`, which are `count` instructions from [`Core::pc`] on, and leaves the next address there.
-pub fn block(core: &mut Core, env: &mut Env<'_>, ops: &[Op], count: u64) -> Result<(), Interrupted> {
+/// Executes `ops`, one for each instruction from [`Core::pc`] on, and leaves the next address there. Returns how many
+/// of them are to be counted: a branch that is taken leaves in the middle, or goes on inside of the block, as far as
+/// nothing is due ([`Core::check_at`]); then [`Core::instructions`] is what it would be if the block had been entered
+/// straight towards the target.
+pub fn block(core: &mut Core, env: &mut Env<'_>, ops: &[Op]) -> Result<usize, Interrupted> {
     let page = core.pc & !0xfff;
-    let mut next = core.pc.wrapping_add(4 * count);
-    for (index, op) in ops.iter().enumerate() {
+    let mut next = core.pc.wrapping_add(4 * ops.len() as u64);
+    let mut index = 0;
+    while let Some(op) = ops.get(index) {
         macro_rules! r {
             ($register:expr) => {
                 core.r[($register & 63) as usize]
@@ -72,10 +76,32 @@ pub fn block(core: &mut Core, env: &mut Env<'_>, ops: &[Op], count: u64) -> Resu
                 set32!(result);
             }};
         }
+        // To an instruction by its number in the block, which may lie outside of it.
+        macro_rules! go {
+            ($target:expr, $executed:expr) => {{
+                let (target, executed): (u64, usize) = ($target, $executed);
+                let now = core.instructions + executed as u64;
+                if target < ops.len() as u64 && now < core.check_at {
+                    core.instructions = now.wrapping_sub(target);
+                    index = target as usize;
+                    continue;
+                }
+                core.pc = core.pc.wrapping_add(target.wrapping_mul(4));
+                return Ok(executed);
+            }};
+        }
         macro_rules! branch {
             ($taken:expr) => {
                 if $taken {
-                    next = page.wrapping_add(op.imm)
+                    go!((page.wrapping_add(op.imm).wrapping_sub(core.pc) as i64 >> 2) as u64, index + 1);
+                }
+            };
+        }
+        // A comparison joined with the branch behind it, which is still there for when it is not taken.
+        macro_rules! branch_behind {
+            () => {
+                if holds(op.x, core.nzcv) {
+                    go!((index as u64 + 2).wrapping_add(op.y as i16 as u64), index + 2);
                 }
             };
         }
@@ -403,7 +429,7 @@ pub fn block(core: &mut Core, env: &mut Env<'_>, ops: &[Op], count: u64) -> Resu
             }
             Kind::Clrex => core.monitor = None,
 
-            Kind::B => next = page.wrapping_add(op.imm),
+            Kind::B => branch!(true),
             Kind::Bl => {
                 r!(30) = next;
                 next = page.wrapping_add(op.imm);
@@ -424,19 +450,19 @@ pub fn block(core: &mut Core, env: &mut Env<'_>, ops: &[Op], count: u64) -> Resu
 
             Kind::SubsImm64BCond => {
                 flags64!(n64!(), !op.imm, true);
-                branch_distance(op, core.nzcv, &mut next);
+                branch_behind!();
             }
             Kind::SubsImm32BCond => {
                 flags32!(n32!(), !op.imm as u32, true);
-                branch_distance(op, core.nzcv, &mut next);
+                branch_behind!();
             }
             Kind::Subs64BCond => {
                 flags64!(n64!(), !m64!(), true);
-                branch_distance(op, core.nzcv, &mut next);
+                branch_behind!();
             }
             Kind::Subs32BCond => {
                 flags32!(n32!(), !m32!(), true);
-                branch_distance(op, core.nzcv, &mut next);
+                branch_behind!();
             }
 
             Kind::Nop | Kind::Isb => {}
@@ -447,19 +473,12 @@ pub fn block(core: &mut Core, env: &mut Env<'_>, ops: &[Op], count: u64) -> Resu
             Kind::DcZva => long!(system::zero_line(core, env, r!(op.n), index)),
             Kind::Eret if core.el > 0 => {
                 core.exception_return();
-                return Ok(());
+                return Ok(index + 1);
             }
             _ => long!(system::execute(core, env, op, index)),
         }
+        index += 1;
     }
     core.pc = next;
-    Ok(())
-}
-
-/// A fused compare and branch: `y` is the distance in instructions from the one behind the block, as 16 bits.
-#[inline(always)]
-fn branch_distance(op: &Op, nzcv: u32, next: &mut u64) {
-    if holds(op.x, nzcv) {
-        *next = next.wrapping_add((i64::from(op.y as i16) * 4) as u64);
-    }
+    Ok(ops.len())
 }

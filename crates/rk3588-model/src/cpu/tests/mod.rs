@@ -4,6 +4,7 @@
 //! Words were assembled by hand from the encodings, and read back with a disassembler.
 
 mod alu;
+mod blocks;
 mod fuzz;
 mod levels;
 mod memory;

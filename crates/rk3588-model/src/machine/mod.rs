@@ -44,7 +44,7 @@ pub struct Board {
     pub ddr_tag: bool,
     /// The only medium that the boot ROM looks at; without it the order is SPI, eMMC, SD.
     pub boot_source: Option<BootSource>,
-    /// Content of the serial flash, for the boot ROM alone: the flash host is not modelled.
+    /// Content of the serial flash.
     pub spi: Option<Disk>,
     /// Card in the slot.
     pub sd: Option<Disk>,
@@ -163,7 +163,7 @@ impl Machine {
         for (address, bytes) in &board.pokes {
             ram.write_bytes(*address, bytes).map_err(no_room(boot.source))?;
         }
-        let mut soc = Soc::new(Parts { dram, sd, emmc, otp, seed, supplies });
+        let mut soc = Soc::new(Parts { dram, sd, emmc, spi, otp, seed, supplies });
         soc.behaviours = board.behaviours;
         soc.overrides = board.overrides;
         soc.strict = board.strict;

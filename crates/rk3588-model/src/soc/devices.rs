@@ -17,11 +17,13 @@ use crate::devices::mmc::dw_mmc::DwMmc;
 use crate::devices::mmc::emmc::Emmc;
 use crate::devices::mmc::sd::SdCard;
 use crate::devices::mmc::sdhci::Sdhci;
+use crate::devices::nor::Nor;
 use crate::devices::otp::Otp;
 use crate::devices::pl330::Pl330;
 use crate::devices::pmu::Pmu;
 use crate::devices::rk806::Rk806;
 use crate::devices::saradc::Saradc;
+use crate::devices::sfc::Sfc;
 use crate::devices::spi::Spi;
 use crate::devices::timer::{HpTimer, TimerBlock};
 use crate::devices::trng::Trng;
@@ -39,6 +41,8 @@ pub struct Parts {
     pub sd: Option<Disk>,
     /// Soldered eMMC or its module.
     pub emmc: Option<Disk>,
+    /// Content of the serial flash; without it there is none.
+    pub spi: Option<Disk>,
     /// Words of the non-secure OTP area from its start.
     pub otp: Vec<u32>,
     /// Start of the sequence of "random" numbers.
@@ -70,6 +74,7 @@ mod irq {
     pub const SDMMC: u32 = 203;
     pub const SDIO: u32 = 204;
     pub const EMMC: u32 = 205;
+    pub const SFC: u32 = 206;
     pub const UART0: u32 = 331;
     pub const I2C0: u32 = 317;
     pub const TIMER0: u32 = 289;
@@ -97,6 +102,7 @@ pub struct Devices {
     sdio: DwMmc,
     /// The eMMC host.
     pub emmc: Sdhci,
+    sfc: Sfc,
     otp: Otp,
     trng: Trng,
     saradc: Saradc,
@@ -111,7 +117,7 @@ pub struct Devices {
 impl Devices {
     /// A board with these parts.
     pub fn new(parts: Parts) -> Self {
-        let Parts { dram, sd, emmc, otp, seed, supplies } = parts;
+        let Parts { dram, sd, emmc, spi, otp, seed, supplies } = parts;
         // Card detect of the slot is GPIO0_A4, low with a card (`cd-gpios` of the board's device tree).
         let pins0 = if sd.is_some() { !(1 << 4) } else { u32::MAX };
         Self {
@@ -130,6 +136,7 @@ impl Devices {
             sd: DwMmc::new(irq::SDMMC, sd.map(|disk| Box::new(SdCard::new(disk)) as Box<dyn Card>)),
             sdio: DwMmc::new(irq::SDIO, None),
             emmc: Sdhci::new(irq::EMMC, emmc.map(|disk| Box::new(Emmc::new(disk)) as Box<dyn Card>)),
+            sfc: Sfc::new(irq::SFC, spi.map(Nor::new)),
             otp: Otp::new(&otp),
             trng: Trng::new(seed),
             saradc: Saradc::default(),
@@ -150,7 +157,7 @@ impl Devices {
     /// security state of the access.
     pub fn with<R>(&mut self, kind: Kind, act: impl FnOnce(&mut dyn Device) -> R) -> Option<R> {
         Some(match kind {
-            Kind::Plain | Kind::Fspi => act(&mut { Plain::WHOLE }),
+            Kind::Plain => act(&mut { Plain::WHOLE }),
             Kind::Masked => act(&mut { Plain::MASKED }),
             Kind::Uart(n) => act(self.uarts.get_mut(usize::from(n))?),
             Kind::Gpio(n) => act(self.gpios.get_mut(usize::from(n))?),
@@ -166,6 +173,7 @@ impl Devices {
             Kind::Sd => act(&mut self.sd),
             Kind::Sdio => act(&mut self.sdio),
             Kind::Emmc => act(&mut self.emmc),
+            Kind::Fspi => act(&mut self.sfc),
             Kind::Otp => act(&mut self.otp),
             Kind::Trng => act(&mut self.trng),
             Kind::Saradc => act(&mut self.saradc),

@@ -439,3 +439,55 @@ fn a_timer_wakes_the_core_when_it_is_due_and_not_before() {
     bench.write(TIMER0 + 0x10, 0);
     assert_eq!(bench.soc.next_event(), None);
 }
+
+const SFC: u64 = 0xfe2b_0000;
+
+/// A command with 24 bits of address and its length.
+fn sfc(bench: &mut Bench, opcode: u32, address: u32, length: u32) {
+    bench.write(SFC + 0x8c, length);
+    bench.write(SFC + 0x100, opcode | 1 << 14);
+    bench.write(SFC + 0x104, address);
+}
+
+#[test]
+fn the_serial_flash_is_read_through_the_port_and_by_dma() {
+    let mut bench = Bench::new(Parts { spi: Some(medium()), ..Parts::default() });
+    // Its identity, without an address.
+    bench.write(SFC + 0x8c, 3);
+    bench.write(SFC + 0x100, 0x9f);
+    assert_eq!(bench.read(SFC + 0x20) >> 16 & 31, 1);
+    assert_eq!(bench.read(SFC + 0x108), 0x18_40ef);
+    assert_eq!((bench.read(SFC + 0x20) >> 16 & 31, bench.read(SFC + 0x24)), (0, 0));
+    let expected: Vec<u8> = (512..1536_u32).map(|n| (n / 512 + n % 7) as u8).collect();
+    sfc(&mut bench, 0x6b, 512, 1024);
+    let word = u32::from_le_bytes([expected[0], expected[1], expected[2], expected[3]]);
+    assert_eq!(bench.read(SFC + 0x108), word);
+    sfc(&mut bench, 0x6b, 512, 1024);
+    bench.write(SFC + 0x84, 0x8000);
+    assert_eq!(bench.read(SFC + 0x28) & 1 << 7, 0);
+    bench.write(SFC + 0x80, 1);
+    assert_ne!(bench.read(SFC + 0x28) & 1 << 7, 0);
+    let mut got = vec![0; 1024];
+    bench.ram.read_bytes(0x8000, &mut got).unwrap();
+    assert_eq!(got, expected);
+    bench.write(SFC + 0x08, u32::MAX);
+    assert_eq!(bench.read(SFC + 0x28), 0);
+    // Nothing is soldered to the second select, and another board has no flash at all.
+    bench.write(SFC + 0x8c, 3);
+    bench.write(SFC + 0x100, 0x9f | 1 << 30);
+    assert_eq!(bench.read(SFC + 0x108), 0xff_ffff);
+    let mut bench = Bench::new(Parts::default());
+    bench.write(SFC + 0x8c, 3);
+    bench.write(SFC + 0x100, 0x9f);
+    assert_eq!(bench.read(SFC + 0x108), 0xff_ffff);
+}
+
+#[test]
+fn must_fail_a_length_beyond_any_flash_ends() {
+    let mut bench = Bench::new(Parts { spi: Some(medium()), ..Parts::default() });
+    sfc(&mut bench, 0x03, 0, u32::MAX);
+    assert_eq!(bench.read(SFC + 0x8c), 64 << 20);
+    bench.write(SFC + 0x84, 0xf000_0000);
+    bench.write(SFC + 0x80, 1);
+    assert_ne!(bench.read(SFC + 0x28) & 1 << 7, 0);
+}

@@ -13,16 +13,17 @@ use fw_image::idblock;
 
 use super::medium::Medium;
 
-/// Where the boot ROM looks for the idblock, and mainline SPL for the FIT, in sectors of 512 bytes
+/// Where the boot ROM looks for the idblock, and mainline SPL for the FIT on cards and eMMC, in sectors of 512 bytes
 /// (`CONFIG_SYS_MMCSD_RAW_MODE_U_BOOT_SECTOR`).
 pub const IDBLOCK_LBA: u64 = 64;
 /// See [`IDBLOCK_LBA`].
 pub const FIT_LBA: u64 = 16384;
+/// And in serial flash (`CONFIG_SYS_SPI_U_BOOT_OFFS`).
+pub const FLASH_FIT_LBA: u64 = 0x6_0000 / SECTOR_BYTES;
 /// Bytes of a sector.
 pub const SECTOR_BYTES: u64 = 512;
-/// Bytes from the idblock's start that are read: more than an idblock's places, which are 16-bit sector numbers below
-/// that of the FIT, can hold of SPL.
-const IDBLOCK_BYTES: u64 = (FIT_LBA - IDBLOCK_LBA) * SECTOR_BYTES;
+/// Bytes from the idblock's start that are read: its header.
+const IDBLOCK_BYTES: u64 = idblock::HEADER_BYTES as u64;
 /// Bytes from the FIT's start that are read: the loader's region ends at sector 20480 here, elsewhere at 16 MiB.
 const FIT_BYTES: u64 = 8 << 20;
 
@@ -40,12 +41,12 @@ pub struct Load {
     pub offset_bytes: u64,
 }
 
-/// The code that the FIT of a medium loads, and SPL; nothing of what cannot be read.
+/// The code that the FIT at a sector of a medium loads, and SPL; nothing of what cannot be read.
 ///
 /// # Errors
 /// The medium cannot be read.
-pub fn loads(medium: &Medium) -> Result<Vec<Load>> {
-    let mut loads = loads_of(&medium.read(FIT_LBA * SECTOR_BYTES, FIT_BYTES)?);
+pub fn loads(medium: &Medium, fit_lba: u64) -> Result<Vec<Load>> {
+    let mut loads = loads_of(&medium.read(fit_lba * SECTOR_BYTES, FIT_BYTES)?, fit_lba);
     let start = IDBLOCK_LBA * SECTOR_BYTES;
     if let Ok(block) = idblock::parse(&medium.read(start, IDBLOCK_BYTES)?)
         && let Some(spl) = block.entries.get(1)
@@ -58,8 +59,8 @@ pub fn loads(medium: &Medium) -> Result<Vec<Load>> {
 }
 
 /// The code that a FIT loads, of its bytes.
-pub fn loads_of(bytes: &[u8]) -> Vec<Load> {
-    let start = FIT_LBA * SECTOR_BYTES;
+pub fn loads_of(bytes: &[u8], fit_lba: u64) -> Vec<Load> {
+    let start = fit_lba * SECTOR_BYTES;
     let Ok(fit) = Fit::parse(bytes) else { return Vec::new() };
     let load = |image: &fw_image::fit::Image| {
         let stage = match (image.kind.as_str(), image.os.as_str()) {

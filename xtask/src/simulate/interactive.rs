@@ -3,12 +3,14 @@
 //!
 //! Autoboot is stopped, because the model's seconds pass much faster than a reader's.
 
+use std::collections::VecDeque;
 use std::io::{IsTerminal, Read, Write};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 
 use fw_build::{Context as _, Failure, Result};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
+use super::say;
 use super::session::{Goal, Session};
 use crate::exit::Exit;
 
@@ -26,7 +28,7 @@ pub fn run(mut session: Session<'_>) -> Result<Exit> {
         return Err(Failure::new("`--interactive` needs a terminal")
             .hint("`--type 'COMMANDS'` types without one, `--until shell` ends at the prompt"));
     }
-    eprintln!("Ctrl-] ends it; U-Boot's prompt comes in a moment");
+    say::talk(format_args!("Ctrl-] ends it; U-Boot's prompt comes in a moment"));
     let _raw = Raw::enter()?;
     let keys = keyboard();
     let mut show = |bytes: &[u8]| {
@@ -35,23 +37,33 @@ pub fn run(mut session: Session<'_>) -> Result<Exit> {
         let _ = out.write_all(bytes).and_then(|()| out.flush());
     };
     session.stop_autoboot();
+    // What was typed and not taken yet. Until the first prompt nothing is handed on: a key in front of it would stop
+    // autoboot in the place of ours, which would then stand at the prompt.
+    let mut typed = VecDeque::new();
+    let mut has_prompt = false;
     loop {
         loop {
             match keys.try_recv() {
                 Ok(ESCAPE) | Err(TryRecvError::Disconnected) => return Ok(Exit::Done),
-                Ok(key) => session.type_key(key),
+                Ok(key) => typed.push_back(key),
                 Err(TryRecvError::Empty) => break,
             }
+        }
+        // The UART's queue may be full, after a paste.
+        while has_prompt && typed.front().is_some_and(|key| session.type_key(*key)) {
+            typed.pop_front();
         }
         if let Some(stop) = session.step(SLICE, &mut show) {
             show(format!("\r\n{}\r\n", stop.statement()).as_bytes());
             return Ok(Exit::Failed);
         }
-        if session.met(&Goal::Prompt) {
+        let at_prompt = session.met(&Goal::Prompt);
+        has_prompt |= at_prompt;
+        if at_prompt && typed.is_empty() {
             // Nothing happens until somebody types: no need to burn the host's CPU.
             match keys.recv() {
                 Ok(ESCAPE) | Err(_) => return Ok(Exit::Done),
-                Ok(key) => session.type_key(key),
+                Ok(key) => typed.push_back(key),
             }
         }
     }

@@ -13,6 +13,7 @@ pub mod interactive;
 pub mod kernel_tree;
 pub mod medium;
 pub mod report;
+pub mod say;
 pub mod session;
 pub mod setup;
 pub mod stop;
@@ -44,12 +45,15 @@ const MAX_INSTRUCTIONS: u64 = 12_000_000_000;
   cargo xtask simulate --until shell --type 'printenv boot_targets; mmc list'
   cargo xtask simulate --interactive               U-Boot's prompt on this terminal (end: Ctrl-])
   cargo xtask simulate --dram 16 --emmc other.img  another board
+  cargo xtask simulate --boot-source spi out/nanopi-m6-spi.bin --sd other.img
+                                                   the loader for serial flash, and a system on a card
   cargo xtask simulate --until spl --trace mmio    every access to a device register
   cargo xtask simulate --check                     what every image of this project must show
   cargo xtask simulate --faults                    known faults, one at a time: is each of them named?
+  cargo xtask simulate --faults=usb                those with `usb` in their names
 
 A pass never means \"boots on the board\": DDR training, voltages, PHYs, pins and timing are not modelled
-(docs/soc-model.md). Exit codes: 0 the goal was reached; 3 it was not, do not flash this image; 1 the model
+(docs/soc-model.md). The M.2 slot is always empty: there is no model of a PCIe link. Exit codes: 0 the goal was reached; 3 it was not, do not flash this image; 1 the model
 itself came to its end (instructions, memory, a device it does not have).")]
 pub struct Args {
     /// Image or block device; by default the image in `out/`.
@@ -73,9 +77,6 @@ pub struct Args {
     /// Content of the eMMC.
     #[arg(long, value_name = "FILE")]
     emmc: Option<PathBuf>,
-    /// The M.2 slot is empty. It always is: the model has no PCIe link.
-    #[arg(long)]
-    nvme_absent: bool,
     /// Commands for U-Boot's prompt, separated by `;`; the boot goes on behind them if the goal is later.
     #[arg(long = "type", value_name = "COMMANDS")]
     commands: Option<String>,
@@ -92,7 +93,7 @@ pub struct Args {
     #[arg(long, conflicts_with_all = ["faults", "interactive", "commands", "trace", "sd", "emmc", "otp", "boot_source"])]
     check: bool,
     /// Put known faults into the image (those whose name contains NAME) and check that each is named.
-    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "",
+    #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = "",
           conflicts_with_all = ["interactive", "commands", "trace", "sd", "emmc", "otp", "boot_source"])]
     faults: Option<String>,
     /// Print JSON instead of console and report.
@@ -166,7 +167,7 @@ pub fn run(args: &Args) -> Result<Exit> {
     };
     if !args.json {
         for refusal in &machine.boot().refused {
-            eprintln!("boot ROM: {}: {}", refusal.source, refusal.reason);
+            say::talk(format_args!("boot ROM: {}: {}", refusal.source, refusal.reason));
         }
     }
     let mut symbols = plugged.symbols()?;
@@ -186,9 +187,9 @@ pub fn run(args: &Args) -> Result<Exit> {
     let end = drive(args, &mut session, &mut tracer, &mut show);
     let report = Report::new(args.until.name(), &plugged, session, end, &mut symbols);
     if args.json {
-        println!("{}", report.json());
+        say::data(format_args!("{}", report.json()));
     } else {
-        println!("\n\n{report}");
+        say::data(format_args!("\n\n{report}"));
     }
     Ok(report.exit())
 }
@@ -261,9 +262,9 @@ fn refused(
     scanner.note(&format!("model: {error}"));
     let report = Report::refused(args.until.name(), plugged, scanner.finish());
     if args.json {
-        println!("{}", report.json());
+        say::data(format_args!("{}", report.json()));
     } else {
-        println!("{report}");
+        say::data(format_args!("{report}"));
     }
     Ok(report.exit())
 }

@@ -52,7 +52,7 @@ fn patience(reached: Option<Stage>) -> u64 {
         Some(Stage::Bl31) => 200_000_000,
         // A card that does not answer costs seconds of virtual time, and so do USB and network.
         Some(Stage::UBoot) => 800_000_000,
-        // GRUB loads, and the stub unpacks, kernel and initramfs: 2 000 million.
+        // GRUB loads, and the stub unpacks, kernel and initramfs: 1 000 million.
         Some(_) => 12_000_000_000,
     }
 }
@@ -227,9 +227,9 @@ impl<'r> Session<'r> {
         }
     }
 
-    /// Queues a key.
-    pub fn type_key(&mut self, key: u8) {
-        self.machine.type_text(&[key]);
+    /// Queues a key, if there is room for it.
+    pub fn type_key(&mut self, key: u8) -> bool {
+        self.machine.type_text(&[key]) == 1
     }
 
     /// Queues a line of input.

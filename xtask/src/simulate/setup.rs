@@ -21,7 +21,7 @@ pub enum Source {
     Sd,
     /// eMMC.
     Emmc,
-    /// Serial flash: the boot ROM reads it, loaders cannot (its host is not modelled).
+    /// Serial flash: give it a loader that was made for it (`nanopi-m6-spi.bin`).
     Spi,
 }
 
@@ -138,7 +138,8 @@ impl Plugged {
     /// # Errors
     /// The image cannot be read.
     pub fn loads(&self) -> Result<Vec<Load>> {
-        image::loads(&self.image)
+        let fit_lba = if self.source == Source::Spi { image::FLASH_FIT_LBA } else { image::FIT_LBA };
+        image::loads(&self.image, fit_lba)
     }
 
     /// Names from the build in `out/`, as far as the image holds the bytes of that build.

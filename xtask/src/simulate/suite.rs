@@ -12,6 +12,7 @@ use super::check::{self, Wanted};
 use super::faults::subject::Subject;
 use super::faults::{self, table};
 use super::medium::Medium;
+use super::say;
 use crate::context::Context;
 use crate::exit::Exit;
 
@@ -33,15 +34,22 @@ pub fn check(image: &Path, as_json: bool) -> Result<Exit> {
                 json!({ "what": j.what, "holds": j.verdict.is_ok(), "detail": detail })
             })
             .collect();
-        println!("{}", json!({ "image": subject.medium.name(), "passed": wrong == 0, "assertions": list }));
+        say::data(format_args!(
+            "{}",
+            json!({ "image": subject.medium.name(), "passed": wrong == 0, "assertions": list })
+        ));
     } else {
         for judged in &all {
             match &judged.verdict {
-                Ok(detail) => println!("ok     {}: {detail}", judged.what),
-                Err(why) => println!("WRONG  {}: {why}", judged.what),
+                Ok(detail) => say::data(format_args!("ok     {}: {detail}", judged.what)),
+                Err(why) => say::data(format_args!("WRONG  {}: {why}", judged.what)),
             }
         }
-        println!("\n{} assertions, {wrong} wrong, in {:.1} s", all.len(), began.elapsed().as_secs_f64());
+        say::data(format_args!(
+            "\n{} assertions, {wrong} wrong, in {:.1} s",
+            all.len(),
+            began.elapsed().as_secs_f64()
+        ));
     }
     Ok(if wrong == 0 { Exit::Done } else { Exit::DoNotFlash })
 }
@@ -66,11 +74,18 @@ pub fn faults(image: &Path, filter: &str, as_json: bool) -> Result<Exit> {
                 })
             })
             .collect();
-        println!("{}", json!({ "image": subject.medium.name(), "passed": wrong == 0, "faults": list }));
+        say::data(format_args!(
+            "{}",
+            json!({ "image": subject.medium.name(), "passed": wrong == 0, "faults": list })
+        ));
     } else {
-        print!("{}", table_of(&all));
+        say::data(format_args!("{}", table_of(&all).trim_end()));
         let seconds = began.elapsed().as_secs_f64();
-        println!("\n{} faults of {}, {wrong} named wrongly, in {seconds:.1} s", all.len(), table::ALL.len());
+        say::data(format_args!(
+            "\n{} faults of {}, {wrong} named wrongly, in {seconds:.1} s",
+            all.len(),
+            table::ALL.len()
+        ));
     }
     // No fault of that name: nothing was shown.
     Ok(if wrong == 0 && !all.is_empty() { Exit::Done } else { Exit::Failed })

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use rk3588_model::machine::Machine;
 
+use super::say;
 use super::symbols::Symbols;
 
 /// How much.
@@ -54,11 +55,14 @@ impl<'a> Tracer<'a> {
     pub fn look(&mut self, machine: &Machine) {
         if self.alive.is_some_and(|last| last.elapsed() >= ALIVE) {
             self.alive = Some(Instant::now());
-            eprintln!("simulate: {} million instructions", machine.cpu.instructions() / 1_000_000);
+            say::talk(format_args!(
+                "simulate: {} million instructions",
+                machine.cpu.instructions() / 1_000_000
+            ));
         }
         let Some(level) = self.level else { return };
         for event in &machine.soc.events.all()[self.events..] {
-            eprintln!("[{}] {event:?}", machine.cpu.instructions());
+            say::talk(format_args!("[{}] {event:?}", machine.cpu.instructions()));
         }
         self.events = machine.soc.events.all().len();
         if level >= Level::Mmio && machine.soc.accesses() != self.accesses {
@@ -67,18 +71,18 @@ impl<'a> Tracer<'a> {
                 let (arrow, value) =
                     if let Some(v) = a.written { ("<-", v) } else { ("->", a.read.unwrap_or(0)) };
                 let block = a.block.unwrap_or("?");
-                eprintln!(
+                say::talk(format_args!(
                     "[{}] {:#x} {arrow} {value:#x} {block} by {:#x}",
                     machine.cpu.instructions(),
                     a.address,
                     a.pc
-                );
+                ));
             }
         }
         if level == Level::Instructions {
             let (pc, el) = (machine.cpu.pc(), machine.cpu.el());
             let name = self.symbols.name(pc).unwrap_or_default();
-            eprintln!("[{}] EL{el} {pc:#x} {name}", machine.cpu.instructions());
+            say::talk(format_args!("[{}] EL{el} {pc:#x} {name}", machine.cpu.instructions()));
         }
     }
 }

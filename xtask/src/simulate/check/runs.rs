@@ -15,6 +15,7 @@ use super::Wanted;
 use super::order::{Content, Order};
 use crate::simulate::faults::subject::Subject;
 use crate::simulate::kernel_tree;
+use crate::simulate::say;
 use crate::simulate::session::{End, Goal, Session};
 use crate::simulate::setup::{Dram, otp_words};
 
@@ -105,7 +106,11 @@ impl Seen {
         let one = |plan: &Plan| {
             let boot = boot(wanted.subject, &rules, plan)?;
             let n = done.fetch_add(1, Ordering::Relaxed) + 1;
-            eprintln!("{n}/{} boots, {} million instructions", plans.len(), boot.instructions / 1_000_000);
+            say::talk(format_args!(
+                "{n}/{} boots, {} million instructions",
+                plans.len(),
+                boot.instructions / 1_000_000
+            ));
             Ok(boot)
         };
         let boots: Vec<Boot> = plans.par_iter().with_max_len(1).map(one).collect::<Result<_>>()?;

@@ -23,6 +23,7 @@ use self::table::{ALL, Expected, Fault};
 use super::Until;
 use super::image;
 use super::report;
+use super::say;
 use super::session::{End, Session};
 
 /// Instructions of one run: none of the faults needs more, or it was not named.
@@ -60,7 +61,7 @@ pub fn run(subject: &Subject, filter: &str) -> Result<Vec<Outcome>> {
     let run = |fault: &&Fault| {
         let outcome = one(subject, &rules, fault)?;
         let n = done.fetch_add(1, Ordering::Relaxed) + 1;
-        eprintln!("{n}/{} {}: {}", chosen.len(), outcome.name, outcome.named);
+        say::talk(format_args!("{n}/{} {}: {}", chosen.len(), outcome.name, outcome.named));
         Ok(outcome)
     };
     // One at a time for each thread: some take a hundred times longer than others.
@@ -104,7 +105,7 @@ fn boot(subject: &Subject, rules: &Rules, mut board: Board, until: Until) -> See
     let mut fit = vec![0; subject.fit_bytes.len()];
     let start = image::FIT_LBA * image::SECTOR_BYTES;
     let read = board.sd.as_mut().is_some_and(|disk| disk.read_bytes(start, &mut fit));
-    let loads = if read { image::loads_of(&fit) } else { Vec::new() };
+    let loads = if read { image::loads_of(&fit, image::FIT_LBA) } else { Vec::new() };
     let machine = match Machine::power_on(board) {
         Ok(machine) => machine,
         Err(error) => {

@@ -94,7 +94,7 @@ impl Subject {
             (KERNEL, find(&boot, &on_boot(KERNEL)?, BLOCK_BYTES)?),
             (INITRAMFS, find(&boot, &on_boot(INITRAMFS)?, BLOCK_BYTES)?),
         ];
-        let loads = crate::simulate::image::loads(&medium)?;
+        let loads = crate::simulate::image::loads(&medium, FIT_LBA)?;
         Ok(Subject { block, parsed, fit_bytes, fit, loads, esp, boot, places, medium })
     }
 

@@ -53,8 +53,9 @@ const MAX_INSTRUCTIONS: u64 = 12_000_000_000;
   cargo xtask simulate --faults=usb                those with `usb` in their names
 
 A pass never means \"boots on the board\": DDR training, voltages, PHYs, pins and timing are not modelled
-(docs/soc-model.md). The M.2 slot is always empty: there is no model of a PCIe link. Exit codes: 0 the goal was reached; 3 it was not, do not flash this image; 1 the model
-itself came to its end (instructions, memory, a device it does not have).")]
+(docs/soc-model.md). The M.2 slot is always empty: there is no model of a PCIe link.
+Exit codes: 0 the goal was reached; 3 it was not, do not flash this image; 1 the model itself came to its end
+(instructions, memory, a device it does not have).")]
 pub struct Args {
     /// Image or block device; by default the image in `out/`.
     #[arg(value_name = "IMAGE|DEVICE")]

@@ -15,12 +15,16 @@ use crate::stages;
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
   cargo xtask why linux-collabora
+  cargo xtask why image                                       the newest image, and how it differs from the one before
   FW_SELECT_LINUX=lts-6.12 cargo xtask why linux-collabora    what another pin would change")]
 pub struct Args {
-    /// Stage to explain.
-    #[arg(value_parser = clap::builder::PossibleValuesParser::new(stages::ALL))]
+    /// Stage or result to explain.
+    #[arg(value_parser = clap::builder::PossibleValuesParser::new(stages::ALL.into_iter().chain(RESULTS)))]
     stage: String,
 }
+
+/// Results that this program makes itself; what goes into the next one is known when `cargo xtask image` makes it.
+const RESULTS: [&str; 4] = ["signed-kernel", "userland-bringup", "userland-talos", "image"];
 
 /// Runs the verb.
 ///
@@ -28,6 +32,9 @@ pub struct Args {
 /// The stage's inputs cannot be read.
 pub fn run(args: &Args) -> Result<Exit> {
     let cx = Context::load()?;
+    if RESULTS.contains(&args.stage.as_str()) {
+        return result(&cx, &args.stage);
+    }
     let dir = tempfile::tempdir()?;
     let env = BTreeMap::from([("FW_BUILD".to_owned(), "explain".to_owned())]);
     stages::run_scripts(&cx.root, &[&args.stage], dir.path(), &env)?;
@@ -48,6 +55,29 @@ pub fn run(args: &Args) -> Result<Exit> {
         Some(last) => {
             println!("not in the store; since the last result:");
             for (label, old, new) in inputs.changes(&last) {
+                println!("  {label}: {} -> {}", old.unwrap_or("(absent)"), new.unwrap_or("(absent)"));
+            }
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// The newest result, and what made it another one than its predecessor.
+fn result(cx: &Context, name: &str) -> Result<Exit> {
+    let entries = cx.store.newest_first(name)?;
+    let Some(newest) = entries.first() else {
+        println!("{name}: not in the store, `cargo xtask image` makes it");
+        return Ok(Exit::Done);
+    };
+    println!("{name} {}", newest.record.key.as_str());
+    for (label, value) in newest.record.inputs.iter() {
+        println!("  {label:24} {value}");
+    }
+    match entries.get(1) {
+        None => println!("the only one in the store"),
+        Some(before) => {
+            println!("since the one before, {}:", before.record.key.as_str());
+            for (label, old, new) in newest.record.inputs.changes(&before.record.inputs) {
                 println!("  {label}: {} -> {}", old.unwrap_or("(absent)"), new.unwrap_or("(absent)"));
             }
         }

@@ -16,6 +16,7 @@
 //! It must not know how to build anything, and no private key ever goes into it.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -226,9 +227,31 @@ impl Store {
         Entry::load(&self.entry_dir(stage, key)).ok().filter(|e| e.record.key == *key)
     }
 
-    /// Key inputs of the newest result of a stage on this machine.
+    /// Key inputs of the newest result of a stage on this machine; if that was removed, of the newest that is left.
     pub fn last_inputs(&self, stage: &str) -> Option<KeyInputs> {
+        match self.noted(stage) {
+            Some(noted) if self.lookup(stage, &noted.key()).is_some() => Some(noted),
+            _ => self.newest_first(stage).ok()?.into_iter().next().map(|e| e.record.inputs),
+        }
+    }
+
+    fn noted(&self, stage: &str) -> Option<KeyInputs> {
         serde_json::from_slice(&fs::read(self.last_path(stage)).ok()?).ok()
+    }
+
+    /// All whole results of a stage, the one that was made last first.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn newest_first(&self, stage: &str) -> Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        for entry in self.entries(stage)? {
+            // The time of the last change to its node: the other one is the same for all results.
+            let made = fs::metadata(entry.dir.join(RECORD_FILE)).map(|m| (m.ctime(), m.ctime_nsec()))?;
+            entries.push((made, entry));
+        }
+        entries.sort_by(|(a, _), (b, _)| b.cmp(a));
+        Ok(entries.into_iter().map(|(_, entry)| entry).collect())
     }
 
     /// All whole results of a stage, by key.
@@ -362,7 +385,7 @@ impl Store {
     }
 
     fn note_last(&self, stage: &str, inputs: &KeyInputs) -> Result<()> {
-        if self.last_inputs(stage).as_ref() == Some(inputs) {
+        if self.noted(stage).as_ref() == Some(inputs) {
             return Ok(());
         }
         write_json(&self.last_path(stage), inputs)
@@ -468,6 +491,27 @@ mod tests {
         store.ensure("s-more", &inputs("1"), &outputs(), || (), make("a")).expect("built");
         store.ensure("s", &inputs("2"), &outputs(), || (), make("b")).expect("built");
         assert_eq!(store.entries("s").expect("entries").len(), 2);
+    }
+
+    #[test]
+    fn the_last_result_is_one_that_is_there() {
+        let dir = tempfile::tempdir().expect("dir");
+        let store = Store::at(dir.path()).expect("store");
+        assert!(store.last_inputs("s").is_none());
+        let mut made = Vec::new();
+        for value in ["2", "1", "3"] {
+            made.push(store.ensure("s", &inputs(value), &outputs(), || (), make("a")).expect("built").0);
+            // The file system's clock has steps of some milliseconds.
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert_eq!(store.last_inputs("s"), Some(inputs("3")));
+        let order: Vec<KeyInputs> =
+            store.newest_first("s").expect("entries").into_iter().map(|e| e.record.inputs).collect();
+        assert_eq!(order, ["3", "1", "2"].map(inputs));
+        for (removed, left) in [(2, Some("1")), (1, Some("2")), (0, None)] {
+            fs::remove_dir_all(&made[removed].dir).expect("removed");
+            assert_eq!(store.last_inputs("s"), left.map(inputs));
+        }
     }
 
     #[test]

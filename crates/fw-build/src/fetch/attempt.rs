@@ -49,37 +49,33 @@ impl From<Failure> for Stop {
     }
 }
 
-/// Downloads `url` into `dest` and returns the file's SHA-256.
-pub(super) fn download(
-    client: &Client,
-    limits: &Limits,
-    url: &str,
-    route: Route,
-    dest: &Path,
-    expected: Expected<'_>,
-    progress: &dyn Progress,
-) -> Result<String, Stop> {
+/// One file at one address.
+#[derive(Clone, Copy)]
+pub(super) struct Job<'a> {
+    pub client: &'a Client,
+    pub limits: &'a Limits,
+    pub url: &'a str,
+    pub route: Route,
+    pub expected: Expected<'a>,
+    pub progress: &'a dyn Progress,
+}
+
+/// Downloads it into `dest` and returns the file's SHA-256.
+pub(super) fn download(job: Job<'_>, dest: &Path) -> Result<String, Stop> {
     let mut part = Part::open(dest)?;
-    let result = attempts(client, limits, url, route, &mut part, expected, progress);
+    let result = attempts(job, &mut part);
     if result.is_err() && part.len() == 0 {
         part.discard()?;
     }
     result
 }
 
-fn attempts(
-    client: &Client,
-    limits: &Limits,
-    url: &str,
-    route: Route,
-    part: &mut Part,
-    expected: Expected<'_>,
-    progress: &dyn Progress,
-) -> Result<String, Stop> {
+fn attempts(job: Job<'_>, part: &mut Part) -> Result<String, Stop> {
+    let Job { limits, expected, progress, .. } = job;
     let mut fruitless = 0;
     for attempt in 1.. {
         let before = part.len();
-        let resumed = match transfer(client, limits, url, route, part, expected, progress) {
+        let resumed = match transfer(job, part) {
             Ok(resumed) => resumed,
             Err(Stop::Transient(why)) => {
                 fruitless = if part.len() > before { 1 } else { fruitless + 1 };
@@ -113,15 +109,8 @@ fn attempts(
 }
 
 /// One request. `true`: it went on after bytes of an earlier one.
-fn transfer(
-    client: &Client,
-    limits: &Limits,
-    url: &str,
-    route: Route,
-    part: &mut Part,
-    expected: Expected<'_>,
-    progress: &dyn Progress,
-) -> Result<bool, Stop> {
+fn transfer(job: Job<'_>, part: &mut Part) -> Result<bool, Stop> {
+    let Job { client, url, route, expected, .. } = job;
     let validator = part.validator(url);
     let complete = expected.size_bytes.is_some_and(|size| part.len() >= size);
     if complete && expected.sha256.is_some() && part.check(expected).is_ok() {
@@ -157,7 +146,7 @@ fn transfer(
         part.set_validator(strong_validator(&response).map(|v| (url, v)))?;
     }
     let total = total.or(expected.size_bytes);
-    receive(client, limits, &mut response, part, expected, total, progress)?;
+    receive(job, &mut response, part, total)?;
     if let Some(size) = total.filter(|size| part.len() < *size) {
         return Err(Stop::Transient(format!("ended after {} of {size} bytes", part.len())));
     }
@@ -165,14 +154,12 @@ fn transfer(
 }
 
 fn receive(
-    client: &Client,
-    limits: &Limits,
+    job: Job<'_>,
     response: &mut Response<Body>,
     part: &mut Part,
-    expected: Expected<'_>,
     total: Option<u64>,
-    progress: &dyn Progress,
 ) -> Result<(), Stop> {
+    let Job { client, limits, expected, progress, .. } = job;
     let mut buffer = vec![0; CHUNK_BYTES];
     let (mut window_began, mut window_bytes) = (Instant::now(), 0);
     loop {

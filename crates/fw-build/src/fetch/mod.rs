@@ -134,7 +134,8 @@ impl Fetcher {
                 Location::Debian { .. } => http::Route::Debian,
                 Location::Https { .. } | Location::Pypi { .. } => http::Route::General,
             };
-            match attempt::download(&self.client, &self.config.limits, &url, via, &path, expected, progress) {
+            let job = self.job(&url, via, expected, progress);
+            match attempt::download(job, &path) {
                 Ok(_) => return Ok(Some(self.fetched(pin, origin))),
                 Err(Stop::Local(failure)) => return Err(failure),
                 Err(stop) => {
@@ -144,6 +145,16 @@ impl Fetcher {
             }
         }
         Ok(None)
+    }
+
+    fn job<'a>(
+        &'a self,
+        url: &'a str,
+        route: http::Route,
+        expected: Expected<'a>,
+        progress: &'a dyn Progress,
+    ) -> attempt::Job<'a> {
+        attempt::Job { client: &self.client, limits: &self.config.limits, url, route, expected, progress }
     }
 
     /// Downloads one address into `dest` and returns the SHA-256 of what came.
@@ -192,16 +203,8 @@ impl Fetcher {
             tried.push(format!("{origin_url}: not tried, {because}"));
         } else {
             progress.step(&format!("download {origin_url}"));
-            let limits = &self.config.limits;
-            match attempt::download(
-                &self.client,
-                limits,
-                origin_url,
-                http::Route::General,
-                dest,
-                expected,
-                progress,
-            ) {
+            let job = self.job(origin_url, http::Route::General, expected, progress);
+            match attempt::download(job, dest) {
                 Ok(sha256) => return Ok(sha256),
                 Err(Stop::Local(failure)) => return Err(failure.during(what())),
                 Err(stop) => tried.push(format!("{origin_url}: {stop}")),

@@ -48,7 +48,7 @@ const CASES: [Case; 18] = [
     case(Behaviour::GicLineCount, SECURE_FIRMWARE, |m| m.soc.devices.gic.state.group[5] == 0),
     case(Behaviour::ClusterStatus, SECURE_FIRMWARE, |m| says(m, "nonboot cpus status(0) error!")),
     case(Behaviour::BigCoresWait, SECURE_FIRMWARE, |m| secure_firmware_instructions(m) > 2_500_000),
-    case(Behaviour::PowerDomainStatus, SECURE_FIRMWARE, |m| secure_firmware_instructions(m) > 250_000),
+    case(Behaviour::PowerDomainStatus, SECURE_FIRMWARE, |m| secure_firmware_instructions(m) > 200_000),
     case(Behaviour::WriteMasks, PROMPT, |m| says(m, "gpll=0")),
     case(Behaviour::DramGeometry, PROMPT, |m| !says(m, "DRAM:  8 GiB")),
     case(Behaviour::SpiProgress, PROMPT, |m| !says(m, "PMIC:  RK806")),

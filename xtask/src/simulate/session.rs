@@ -29,13 +29,15 @@ const PROMPT: &str = "=>";
 const COUNTDOWN: &str = "will be executed automatically";
 
 /// Lines after which nothing more is to be expected, at whatever stage. Upstream's own words.
-const DEAD_ENDS: [&str; 9] = [
+const DEAD_ENDS: [&str; 10] = [
     "### ERROR ### Please RESET the board",
     "failed to boot from all boot devices",
     "grub rescue>",
     "grub>",
     "Press any key to continue",
     "BOOTP broadcast",
+    // The EFI stub of a compressed kernel goes back to GRUB, which waits.
+    "decompression failed",
     "Unhandled Exception in EL3",
     "PANIC at PC",
     "Kernel panic - not syncing",

@@ -9,6 +9,7 @@ use std::path::Path;
 use fs_err as fs;
 use fw_build::key::{sha256_bytes, sha256_file};
 use fw_build::{Context, Failure, Result};
+use fw_image::oci::{self, Platform, ReadImage};
 use serde::Deserialize;
 
 use crate::constraint;
@@ -50,15 +51,19 @@ struct Manifest {
 }
 
 impl Extension {
-    /// Reads an extension from a tar file.
+    /// Reads an extension from an OCI layout (a folder; the image for arm64), or from a tar of its root file system.
     ///
     /// # Errors
-    /// There is no such file, or what is in it is no extension.
+    /// There is no such file, a digest is wrong, or what is in it is no extension.
     pub fn load(path: &Path) -> Result<Extension> {
         let shown = path.display().to_string();
         let what = || format!("extension `{shown}` cannot be used");
         if !path.exists() {
             return Err(missing(&shown));
+        }
+        if path.is_dir() {
+            let (tree, sha256) = read_layout(path).context(what())?;
+            return Extension::from_tree(tree, &shown, sha256).context(what());
         }
         let file = std::io::BufReader::new(fs::File::open(path).context(what())?);
         let tree = Tree::from_tar(file).context(what())?;
@@ -124,6 +129,38 @@ impl Extension {
             Err(e) => Err(refused(format!("`{}` in its manifest cannot be read as a constraint", e.0))),
         }
     }
+}
+
+/// The files of an OCI layout on disk.
+struct Folder<'a>(&'a Path);
+
+impl oci::Source for Folder<'_> {
+    fn read(&self, path: &str) -> std::io::Result<Vec<u8>> {
+        fs::read(self.0.join(path))
+    }
+}
+
+/// The root file system of the image for arm64, layer upon layer, and the digest of its manifest.
+fn read_layout(dir: &Path) -> Result<(Tree, String)> {
+    let wrong = |e: &dyn std::fmt::Display| {
+        Failure::new("it is no sound OCI layout with an image for this board")
+            .why(e)
+            .hint("`skopeo copy --override-arch arm64 docker://REFERENCE oci:DIR` makes one")
+    };
+    let images = oci::open(&Folder(dir)).map_err(|e| wrong(&e))?;
+    let image = ReadImage::for_platform(&images, &Platform::linux("arm64")).map_err(|e| wrong(&e))?;
+    let mut tree = Tree::default();
+    for layer in &image.layers {
+        let tar = layer.tar().map_err(|e| wrong(&e))?;
+        let layer_tree = Tree::from_tar(&tar[..]).context(format!("layer {}", layer.digest))?;
+        tree.overlay(layer_tree)?;
+    }
+    // A layout has digests; a `docker save` folder, which has none, is named by its configuration.
+    let digest = match &image.digest {
+        Some(digest) => digest.trim_start_matches("sha256:").to_owned(),
+        None => sha256_bytes(image.config.to_string().as_bytes()),
+    };
+    Ok((tree, digest))
 }
 
 fn missing(shown: &str) -> Failure {

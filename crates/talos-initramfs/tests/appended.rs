@@ -228,6 +228,53 @@ fn must_fail_firmware_that_cannot_be_moved() {
 }
 
 #[test]
+fn oci_layouts_of_strangers() {
+    let bench = Bench::new();
+    let base = [
+        ("manifest.yaml", support::MANIFEST),
+        ("rootfs/usr/local/bin/x", "1"),
+        ("rootfs/usr/local/old", "1"),
+    ];
+    let top = [("rootfs/usr/local/bin/x", "2"), ("rootfs/usr/local/.wh.old", "")];
+    let good = bench.layout("good", "arm64", &[&base, &top]);
+    let read = Extension::load(&good).expect("good");
+    assert_eq!(read.metadata.name, "hello");
+    assert_eq!(read.rootfs.file("usr/local/bin/x"), Some(&b"2"[..]), "the upper layer's");
+    assert!(read.rootfs.get("usr/local/old").is_none(), "hidden by the upper layer");
+    assert_eq!(read.sha256.len(), 64);
+    let refused = |dir: &std::path::Path, parts: &[&str]| {
+        let text = Extension::load(dir).expect_err("refused").to_string();
+        for part in parts {
+            assert!(text.contains(part), "no `{part}` in:\n{text}");
+        }
+    };
+    refused(
+        &bench.layout("other", "amd64", &[&base]),
+        &["no image for linux/arm64", "linux/amd64", "hint: `skopeo"],
+    );
+    let evil = [("manifest.yaml", support::MANIFEST), ("rootfs/../../../etc/cron", "1")];
+    refused(&bench.layout("evil", "arm64", &[&evil]), &["evil` cannot be used", "leads upwards"]);
+    // Every blob in turn, one byte changed.
+    let blobs = |dir: &std::path::Path| -> Vec<std::path::PathBuf> {
+        let entries = fs_err::read_dir(dir.join("blobs/sha256")).expect("folder");
+        entries.map(|e| e.expect("entry").path()).collect()
+    };
+    assert_eq!(blobs(&good).len(), 4, "two layers, configuration, manifest");
+    for blob in blobs(&good) {
+        let bytes = fs_err::read(&blob).expect("blob");
+        let mut changed = bytes.clone();
+        changed[0] ^= 1;
+        fs_err::write(&blob, &changed).expect("blob");
+        refused(&good, &["is damaged"]);
+        fs_err::write(&blob, bytes).expect("blob");
+    }
+    Extension::load(&good).expect("good again");
+    fs_err::remove_file(good.join("index.json")).expect("index");
+    refused(&good, &["good` cannot be used", "neither `index.json`"]);
+    assert!(bench.nothing_written());
+}
+
+#[test]
 fn tar_files_of_strangers() {
     let bench = Bench::new();
     let good =

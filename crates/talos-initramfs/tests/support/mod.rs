@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use fw_build::run::Cmd;
+use fw_image::oci::{Compression, Config, Image, Layer, Layout, Platform};
 use fw_image::talos::Line;
 use fw_image::{cpio, initramfs};
 use talos_initramfs::append::{Additions, Appended, Modules, append};
@@ -154,6 +155,23 @@ impl Bench {
         let path = self.dir.path().join("image.sqsh");
         fs::write(&path, image).expect("file");
         Cmd::new("sqfs2tar").arg(path).output().expect("sqfs2tar")
+    }
+
+    /// An OCI layout with one image of these layers, the lowest first.
+    pub fn layout(&self, name: &str, architecture: &str, layers: &[&[(&str, &str)]]) -> PathBuf {
+        let layers = layers.iter().map(|entries| {
+            Layer::new(fs::read(self.tar_file("layer.tar", entries)).expect("tar"), Compression::Gzip)
+        });
+        let config = Config { run: serde_json::json!({}), created: "2026-01-01T00:00:00Z".to_owned() };
+        let (platform, none) = (Platform::linux(architecture), BTreeMap::new());
+        let image = Image::new(platform, &config, layers.collect(), &none).expect("an image");
+        let dir = self.dir.path().join(name);
+        for (path, content) in Layout::new(&[image], &none).expect("a layout").files() {
+            let path = dir.join(path);
+            fs::create_dir_all(path.parent().expect("below")).expect("folder");
+            fs::write(path, content).expect("file");
+        }
+        dir
     }
 
     /// A tar file with these entries, whatever their paths.

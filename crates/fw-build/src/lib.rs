@@ -8,6 +8,7 @@ pub mod check;
 pub mod device_tree;
 pub mod failure;
 pub mod fetch;
+pub mod golang;
 pub mod kconfig;
 pub mod key;
 pub mod launcher;

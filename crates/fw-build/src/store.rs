@@ -9,6 +9,7 @@
 //! <store>/work/                     build folders; whatever lies here may be thrown away
 //! <store>/kconfig/<pin16>/          the part of a kernel's sources that decides a configuration
 //! <store>/warm/<name>-<lineage16>/  a source tree with its objects, kept for the next build (see `warm`)
+//! <store>/go/mod, go/build         what Go's client fetched, and what its compiler made of it
 //! <store>/log/                      full output of every command of a stage
 //! <store>/last/<name>.json          key inputs of the newest result of a stage, for `cargo xtask why`
 //! ```

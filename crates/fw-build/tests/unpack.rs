@@ -78,7 +78,7 @@ fn compressed(format: Format, tar: &[u8]) -> Vec<u8> {
             ("control.tar.xz", b"odd"),
             ("data.tar.xz", &compressed(Format::TarXz, tar)),
         ]),
-        Format::Raw => tar.to_vec(),
+        Format::Raw | Format::Zip => tar.to_vec(),
     }
 }
 
@@ -333,4 +333,60 @@ fn packages_of_unknown_shape_are_refused() {
     bent[8 + 60 + 4 + 58] = b'!';
     let failure = Bench::new().refuses(Format::Deb, &bent);
     assert!(failure.contains("no ar member header at byte 72"), "{failure}");
+}
+
+/// A zip file with these members; `None` is a symbolic link.
+fn zipped(members: &[(&str, Option<&[u8]>)]) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default();
+    for (name, content) in members {
+        match content {
+            Some(content) => {
+                zip.start_file(*name, options).expect("member");
+                zip.write_all(content).expect("content");
+            }
+            None => zip.add_symlink(*name, "../../etc/passwd", options).expect("link"),
+        }
+    }
+    zip.finish().expect("zip").into_inner()
+}
+
+fn unpack_zip(bytes: &[u8]) -> (tempfile::TempDir, Result<()>) {
+    let dir = tempfile::tempdir().expect("dir");
+    let archive = dir.path().join("m.zip");
+    fs::write(&archive, bytes).expect("write");
+    let result = unpack(&archive, Format::Zip, &dir.path().join("out"), 2, None);
+    (dir, result)
+}
+
+#[test]
+fn a_go_module_is_unpacked_without_the_folders_that_name_it() {
+    let module =
+        zipped(&[("host.example/m@v1/go.mod", Some(b"module m")), ("host.example/m@v1/a/b.go", Some(b"b"))]);
+    let (dir, result) = unpack_zip(&module);
+    result.expect("unpacks");
+    let out = dir.path().join("out");
+    assert_eq!(fs::read(out.join("go.mod")).expect("go.mod"), b"module m");
+    assert_eq!(fs::read(out.join("a/b.go")).expect("b.go"), b"b");
+    let mode = fs::metadata(out.join("go.mod")).expect("metadata").permissions().mode();
+    assert_eq!(mode & 0o777, 0o644);
+}
+
+#[test]
+fn must_fail_zip_that_leaves_its_place_or_is_damaged() {
+    let good = zipped(&[("host.example/m@v1/go.mod", Some(b"module m, with some more text to cut off"))]);
+    for (bytes, says) in [
+        (zipped(&[("host.example/m@v1/../../../x", Some(b"x"))]), "`..` in its name"),
+        (zipped(&[("host.example/m@v1/link", None)]), "symbolic link"),
+        (zipped(&[("alone", Some(b"x"))]), "no member of it is wanted"),
+        (good[..good.len() - 9].to_vec(), "damaged"),
+        (b"<html>".to_vec(), "damaged"),
+    ] {
+        let failure = unpack_zip(&bytes).1.expect_err(says).to_string();
+        assert!(failure.contains(says), "{says}: {failure}");
+    }
+    let mut flipped = good;
+    let at = flipped.windows(6).position(|w| w == b"module").map_or(60, |at| at + 2);
+    flipped[at] ^= 1;
+    assert!(unpack_zip(&flipped).1.is_err(), "a member with one bit changed");
 }

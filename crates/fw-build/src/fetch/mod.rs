@@ -10,7 +10,8 @@
 //! 3. the network, origins in the manifest's order: `https`, and `debian` from the host's mirror if it is known;
 //! 4. Debian's snapshot archive for each `debian` origin.
 //!
-//! A `pypi` origin is got by Python's own client, see [`pypi`]; the digest decides there, too.
+//! A `pypi` origin is got by Python's own client and a `go` origin by Go's, see [`pypi`] and [`go`]; the digest
+//! decides there, too. [`Fetcher::go_dependencies`] fills the module cache that a Go build then works from offline.
 //!
 //! A file is downloaded into `<file>.part` under a lock per digest, synced, and published by rename. What a
 //! killed process leaves is that `.part`: the next run goes on from its end, and since every byte of it is
@@ -19,6 +20,7 @@
 mod apt;
 mod attempt;
 mod config;
+mod go;
 mod http;
 mod part;
 mod pypi;
@@ -28,6 +30,7 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 
 use crate::failure::{Context, Failure, Result};
+use crate::golang::{Go, Programs};
 use crate::key::sha256_file;
 use crate::manifest::{Format, Location, Origin, Pin};
 
@@ -112,9 +115,7 @@ impl Fetcher {
             }
         }
         for origin in &pin.origins {
-            if let Location::Pypi { file } = &origin.location
-                && self.get_wheel(pin, origin, file, tried, progress)?
-            {
+            if self.get_by_client(pin, origin, tried, progress)? {
                 return Ok(Some(self.fetched(pin, origin)));
             }
         }
@@ -132,7 +133,7 @@ impl Fetcher {
             let expected = Expected { sha256: Some(&origin.sha256), size_bytes: origin.size_bytes };
             let via = match origin.location {
                 Location::Debian { .. } => http::Route::Debian,
-                Location::Https { .. } | Location::Pypi { .. } => http::Route::General,
+                Location::Https { .. } | Location::Pypi { .. } | Location::Go(_) => http::Route::General,
             };
             let job = self.job(&url, via, expected, progress);
             match attempt::download(job, &path) {
@@ -216,6 +217,20 @@ impl Fetcher {
             .hint(format!("or put `{}` into a directory and name it in `FW_MIRROR`", tail_of(origin_url, 2))))
     }
 
+    /// Puts everything that building `programs` takes into `go`'s module cache: the toolchain it is bound to and every
+    /// module that they import, each checked by Go against the `go.sum` of their module. A build can then run
+    /// without the network.
+    ///
+    /// # Errors
+    /// The network is forbidden and something is missing, or Go's client failed.
+    pub fn go_dependencies(&self, go: &Go, programs: &Programs<'_>, progress: &dyn Progress) -> Result<()> {
+        fs::create_dir_all(self.config.store.join("lock"))?;
+        let lock = self.config.store.join("lock/go-modules.lock");
+        let _lock = lock_file(&lock, "Go modules", progress)?;
+        let offline = matches!(self.config.network, Network::Forbidden { .. });
+        go::dependencies(go, programs, offline).map_err(|failure| self.network_hint(failure))
+    }
+
     /// Addresses to try over the network, in order.
     fn plan<'p>(&self, pin: &'p Pin) -> Vec<(&'p Origin, String)> {
         let mut plan = Vec::new();
@@ -226,8 +241,8 @@ impl Fetcher {
                     let bases = self.config.debian_bases.iter();
                     plan.extend(bases.map(|base| (origin, format!("{}/{pool}", base.trim_end_matches('/')))));
                 }
-                // It has no address of its own: see `get_wheel`.
-                Location::Pypi { .. } => {}
+                // They have no address of their own: see `get_by_client`.
+                Location::Pypi { .. } | Location::Go(_) => {}
             }
         }
         for origin in &pin.origins {
@@ -238,15 +253,18 @@ impl Fetcher {
         plan
     }
 
-    /// Gets a wheel through Python's client and puts it into the store if it is the expected one.
-    fn get_wheel(
+    /// Gets a wheel through Python's client or a module through Go's, and puts it into the store if it is the
+    /// expected one. False for any other kind of origin.
+    fn get_by_client(
         &self,
         pin: &Pin,
         origin: &Origin,
-        file: &str,
         tried: &mut Vec<String>,
         progress: &dyn Progress,
     ) -> Result<bool> {
+        if matches!(origin.location, Location::Https { .. } | Location::Debian { .. }) {
+            return Ok(false);
+        }
         if let Network::Forbidden { because } = &self.config.network {
             tried.push(format!("{}: not tried, {because}", origin.label()));
             return Ok(false);
@@ -255,13 +273,22 @@ impl Fetcher {
         if self.intact(home(pin, origin))? {
             return Ok(true);
         }
-        progress.step(&format!("pip download `{file}`"));
         let dir = tempfile::tempdir()?;
-        match pypi::download(file, &origin.sha256, dir.path()) {
-            Ok(wheel) => {
+        let got = match &origin.location {
+            Location::Go(module) => {
+                progress.step(&format!("go mod download {}", module.at_version()));
+                go::download(module, dir.path())
+            }
+            _ => {
+                progress.step(&format!("pip download `{}`", origin.file_name()));
+                pypi::download(origin.file_name(), &origin.sha256, dir.path())
+            }
+        };
+        match got {
+            Ok(file) => {
                 let expected = Expected { sha256: Some(&origin.sha256), size_bytes: origin.size_bytes };
                 let dest = self.path_of(home(pin, origin));
-                Ok(self.copy_in(&wheel, &dest, expected, tried, progress)?.is_some())
+                Ok(self.copy_in(&file, &dest, expected, tried, progress)?.is_some())
             }
             Err(failure) => {
                 tried.push(format!("{}: {}", origin.label(), failure.lines().join(" ")));
@@ -330,6 +357,7 @@ impl Fetcher {
             Location::Https { url } => url,
             Location::Debian { pool, .. } => pool,
             Location::Pypi { file } => file,
+            Location::Go(module) => &module.file,
         };
         let expected = Expected { sha256: Some(&origin.sha256), size_bytes: origin.size_bytes };
         for candidate in self.mirror_candidates(address, Some(&origin.sha256)) {

@@ -10,7 +10,7 @@
 //! | Debian's snapshot archive | `snapshot-url` with `{sha1}` in it; used by every origin of kind `debian` |
 //! | release assets | `default` (version), `asset-url` with `{version}` and `{asset}`, `[releases."VERSION"]`: asset name = SHA-256, written at the first fetch |
 //!
-//! An origin has `kind`, `format` (`raw`, `tar-gz`, `tar-xz`, `tar-bz2`, `deb`), `sha256`, `size-bytes` and
+//! An origin has `kind`, `format` (`raw`, `tar-gz`, `tar-xz`, `tar-bz2`, `deb`, `zip`), `sha256`, `size-bytes` and
 //!
 //! - `kind = "https"`: `url`. Plain `http` only on a loopback address. `size-bytes` may be left out where
 //!   the publisher of the digest gives no size; the digest decides in any case.
@@ -18,6 +18,9 @@
 //!   file in Debian's snapshot archive; SHA-1 is only an address, SHA-256 decides).
 //! - `kind = "pypi"`: `file`, the name of a wheel without compiled code (`…-none-any.whl`). Python's own client
 //!   gets it from the index that the host is configured for, so no address is written.
+//! - `kind = "go"`: `module`, `version`, and the two hashes of Go's `go.sum`: `h1` of the module's content, `mod-h1` of
+//!   its `go.mod`. Go's own client gets it from the module proxy that the host is configured for and checks both;
+//!   `sha256` is that of the module's zip file. `toolchain` (`goX.Y.Z`) is the one that programs of it are built with.
 //!
 //! Origins of one pin may carry different bytes, each with its own digest, as long as the part that is
 //! built is the same. This module reads and checks files; it never fetches.
@@ -50,6 +53,8 @@ pub enum Format {
     TarBz2,
     /// Debian binary package: ar with a `data.tar.*` member.
     Deb,
+    /// Zip, as Go modules are packed.
+    Zip,
 }
 
 impl std::fmt::Display for Format {
@@ -60,6 +65,7 @@ impl std::fmt::Display for Format {
             Format::TarXz => "tar.xz",
             Format::TarBz2 => "tar.bz2",
             Format::Deb => "deb",
+            Format::Zip => "zip",
         })
     }
 }
@@ -84,6 +90,37 @@ pub enum Location {
         /// Name of the wheel.
         file: String,
     },
+    /// A Go module, which `go` gets.
+    Go(GoModule),
+}
+
+/// A published Go module at one version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GoModule {
+    /// Module path, such as `github.com/owner/name/v2`.
+    pub path: String,
+    /// Version, `vX.Y.Z` with what Go allows after it.
+    pub version: String,
+    /// Hash of the module's content as in `go.sum`, with its leading `h1:`.
+    pub h1: String,
+    /// Hash of the module's `go.mod` as in `go.sum`, with its leading `h1:`.
+    pub mod_h1: String,
+    /// The Go toolchain that programs of it are built with, `goX.Y.Z`; none where none is.
+    pub toolchain: Option<String>,
+    /// Name of its zip file in the store and in `FW_MIRROR` directories: path and version, slashes as dashes.
+    pub file: String,
+}
+
+impl GoModule {
+    /// `PATH@VERSION`, as `go` takes it.
+    pub fn at_version(&self) -> String {
+        format!("{}@{}", self.path, self.version)
+    }
+
+    /// How many parts of every name in the zip file lead to the module: all of them begin with `PATH@VERSION/`.
+    pub fn strip_components(&self) -> usize {
+        self.path.split('/').count()
+    }
 }
 
 /// One place that has a pinned file, and what it must be.
@@ -106,16 +143,19 @@ impl Origin {
             Location::Https { url } => url,
             Location::Debian { pool, .. } => pool,
             Location::Pypi { file } => file,
+            Location::Go(module) => &module.file,
         };
         address.rsplit('/').next().unwrap_or(address)
     }
 
-    /// Name of the origin that is the same on every machine: `debian:POOL-PATH`, `pypi:FILE` or the address.
+    /// Name of the origin that is the same on every machine: `debian:POOL-PATH`, `pypi:FILE`, `go:PATH@VERSION` or
+    /// the address.
     pub fn label(&self) -> String {
         match &self.location {
             Location::Https { url } => url.clone(),
             Location::Debian { pool, .. } => format!("debian:{pool}"),
             Location::Pypi { file } => format!("pypi:{file}"),
+            Location::Go(module) => format!("go:{}", module.at_version()),
         }
     }
 }
@@ -141,6 +181,18 @@ impl Pin {
     /// `MANIFEST/LABEL`, for messages and records.
     pub fn id(&self) -> String {
         format!("{}/{}", self.manifest, self.label)
+    }
+
+    /// The Go module that it is.
+    ///
+    /// # Errors
+    /// No origin is of kind `go`.
+    pub fn go_module(&self) -> Result<&GoModule> {
+        let module = self.origins.iter().find_map(|origin| match &origin.location {
+            Location::Go(module) => Some(module),
+            _ => None,
+        });
+        module.ok_or_else(|| Failure::new(format!("`{}` is not a Go module", self.id())))
     }
 
     /// All digests, sorted and joined by `,`: what enters a cache key. It does not depend on the origin
@@ -251,6 +303,15 @@ impl Manifests {
             Failure::new(format!("manifest `{name}` does not say where new versions are"))
                 .hint("add `[upstream]` with `source-url`, `digests-url` and `format` to it")
         })
+    }
+
+    /// The pins of the manifest `name`, sorted by label.
+    ///
+    /// # Errors
+    /// No such manifest.
+    pub fn pins_of(&self, name: &str) -> Result<impl Iterator<Item = &Pin>> {
+        self.pin(name, None)?;
+        Ok(self.pins().filter(move |pin| pin.manifest == name))
     }
 
     /// Every pin, sorted by manifest and label.

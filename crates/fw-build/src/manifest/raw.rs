@@ -45,7 +45,31 @@ pub(super) struct RawPin {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, tag = "kind", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 pub(super) enum RawOrigin {
-    Https { url: String, format: Format, sha256: String, size_bytes: Option<u64> },
-    Debian { pool: String, snapshot_sha1: String, format: Format, sha256: String, size_bytes: u64 },
-    Pypi { file: String, sha256: String, size_bytes: u64 },
+    Https {
+        url: String,
+        format: Format,
+        sha256: String,
+        size_bytes: Option<u64>,
+    },
+    Debian {
+        pool: String,
+        snapshot_sha1: String,
+        format: Format,
+        sha256: String,
+        size_bytes: u64,
+    },
+    Pypi {
+        file: String,
+        sha256: String,
+        size_bytes: u64,
+    },
+    Go {
+        module: String,
+        version: String,
+        h1: String,
+        mod_h1: String,
+        toolchain: Option<String>,
+        sha256: String,
+        size_bytes: u64,
+    },
 }

@@ -98,7 +98,7 @@ fn values_of_the_wrong_shape_are_refused() {
         ("m-1.tar.gz", "", "file name"),
         ("pool/main", "pool/../main", "not a path of the form"),
         ("pool/main", "/pool/main", "not a path of the form"),
-        ("format = \"tar-gz\"", "format = \"zip\"", "unknown variant `zip`"),
+        ("format = \"tar-gz\"", "format = \"rar\"", "unknown variant `rar`"),
         ("kind = \"https\"", "kind = \"ftp\"", "unknown variant `ftp`"),
         ("default = \"one\"", "default = \"two\"", "there is no such pin"),
         ("default = \"one\"\n", "", "`default` is missing"),
@@ -218,5 +218,47 @@ fn wheels_are_named_by_file_alone() {
     ] {
         let failure = load(&wheel(file)).map(|_| ()).expect_err(file).to_string();
         assert!(failure.contains(file), "{failure}");
+    }
+}
+
+#[test]
+fn go_modules_are_named_by_path_version_and_hashes() {
+    const H1: &str = "h1:AMKxFXAuw8E9o1pCQ7veJuIz18LrEibehUatnGgv3tw=";
+    let module = |module: &str, version: &str, h1: &str| {
+        format!(
+            "name = \"m\"\nlicence = \"MIT\"\ndescription = \"d\"\ndefault = \"one\"\n[pins.one]\nversion = \"1\"\n\
+             [[pins.one.origins]]\nkind = \"go\"\nmodule = \"{module}\"\nversion = \"{version}\"\nh1 = \"{h1}\"\n\
+             mod-h1 = \"{H1}\"\ntoolchain = \"go1.24.4\"\nsha256 = \"{A}\"\nsize-bytes = 5\n"
+        )
+    };
+    let manifests = load(&module("host.example/o/name/v2", "v2.0.1", H1)).expect("good");
+    let pin = manifests.pin("m", None).expect("pin");
+    let origin = &pin.origins[0];
+    assert_eq!(origin.label(), "go:host.example/o/name/v2@v2.0.1");
+    assert_eq!(origin.file_name(), "host.example-o-name-v2-v2.0.1.zip");
+    assert_eq!(origin.format, Format::Zip);
+    let Location::Go(go) = &origin.location else { panic!("kind") };
+    assert_eq!((go.strip_components(), go.h1.as_str()), (4, H1));
+    assert_eq!(manifests.pins_of("m").expect("m").map(|p| p.id()).collect::<Vec<_>>(), ["m/one"]);
+    assert!(manifests.pins_of("n").map(|_| ()).is_err());
+    assert_eq!(pin.go_module().expect("go").toolchain.as_deref(), Some("go1.24.4"));
+    assert!(load(&good()).expect("good").pin("m", None).expect("pin").go_module().is_err());
+    for toolchain in ["1.24.4", "go1.24", "gccgo1.2.3"] {
+        let text = module("host.example/name", "v1.0.0", H1).replace("go1.24.4", toolchain);
+        let failure = load(&text).map(|_| ()).expect_err(toolchain).to_string();
+        assert!(failure.contains("not a Go toolchain"), "{failure}");
+    }
+    for (path, version, h1, says) in [
+        ("name", "v1.0.0", H1, "not a module path"),
+        ("host.example/../name", "v1.0.0", H1, "not a module path"),
+        ("host.example//name", "v1.0.0", H1, "not a module path"),
+        ("host.example/-x", "v1.0.0", H1, "not a module path"),
+        ("host.example/name", "1.0.0", H1, "begin with `v`"),
+        ("host.example/name", "v1/2", H1, "other characters"),
+        ("host.example/name", "v1.0.0", &H1[3..], "not a hash as in `go.sum`"),
+        ("host.example/name", "v1.0.0", &H1.replace('=', ""), "not a hash as in `go.sum`"),
+    ] {
+        let failure = load(&module(path, version, h1)).map(|_| ()).expect_err(path).to_string();
+        assert!(failure.contains(says), "{failure}");
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::raw::{RawManifest, RawOrigin, RawPin};
-use super::{Format, Location, Manifests, NewVersions, Origin, Pin, Releases, Upstream, bad};
+use super::{Format, GoModule, Location, Manifests, NewVersions, Origin, Pin, Releases, Upstream, bad};
 use crate::failure::Result;
 
 pub(super) fn all(dir: &Path, raws: Vec<(PathBuf, RawManifest)>) -> Result<Manifests> {
@@ -179,6 +179,25 @@ fn origin(raw: RawOrigin, snapshot: Option<&str>) -> Result<Origin, String> {
                 format: Format::Raw,
             }
         }
+        RawOrigin::Go { module, version, h1, mod_h1, toolchain, sha256, size_bytes } => {
+            check_module_path(&module)?;
+            check_word("version", &version)?;
+            if !version.starts_with('v') {
+                return Err(format!("`version` is `{version}`, and versions of Go modules begin with `v`"));
+            }
+            check_h1("h1", &h1)?;
+            check_h1("mod-h1", &mod_h1)?;
+            if let Some(toolchain) = &toolchain {
+                check_toolchain(toolchain)?;
+            }
+            let file = format!("{}-{version}.zip", module.replace('/', "-"));
+            Origin {
+                location: Location::Go(GoModule { path: module, version, h1, mod_h1, toolchain, file }),
+                sha256,
+                size_bytes: Some(size_bytes),
+                format: Format::Zip,
+            }
+        }
     };
     check_hex("sha256", &origin.sha256, 64)?;
     if origin.size_bytes == Some(0) {
@@ -195,6 +214,36 @@ pub(super) fn check_hex(key: &str, value: &str, digits: usize) -> Result<(), Str
         return Ok(());
     }
     Err(format!("`{key}` is `{value}`, not {digits} lower-case hex digits"))
+}
+
+/// A Go module's path: parts of harmless characters, the first of them a host's name.
+fn check_module_path(path: &str) -> Result<(), String> {
+    let mut parts = path.split('/');
+    let host = parts.next().is_some_and(|host| host.contains('.'));
+    if host && path.split('/').all(|part| check_word("module", part).is_ok() && !part.starts_with('-')) {
+        return Ok(());
+    }
+    Err(format!("`module` is `{path}`, not a module path of the form `HOST/OWNER/NAME`"))
+}
+
+/// A toolchain by its full name, so that no other is ever taken for it.
+fn check_toolchain(name: &str) -> Result<(), String> {
+    let numbers = name.strip_prefix("go").unwrap_or_default();
+    let digits = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_digit());
+    if numbers.split('.').count() == 3 && numbers.split('.').all(digits) {
+        return Ok(());
+    }
+    Err(format!("`toolchain` is `{name}`, not a Go toolchain of the form `goX.Y.Z`"))
+}
+
+/// A hash of `go.sum`: `h1:` and the base64 of 32 bytes (Go modules reference, "go.sum files").
+fn check_h1(key: &str, value: &str) -> Result<(), String> {
+    let base64 = |c: char| c.is_ascii_alphanumeric() || c == '+' || c == '/';
+    let hash = value.strip_prefix("h1:").and_then(|hash| hash.strip_suffix('='));
+    if hash.is_some_and(|hash| hash.len() == 43 && hash.chars().all(base64)) {
+        return Ok(());
+    }
+    Err(format!("`{key}` is `{value}`, not a hash as in `go.sum`: `h1:` and 44 characters of base64"))
 }
 
 /// A name that is one harmless path component: what versions, labels and Debian file names are made of.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Unpacks tar.gz, tar.xz, tar.bz2 and .deb files without ever writing outside the destination.
+//! Unpacks tar.gz, tar.xz, tar.bz2, .deb and .zip files without ever writing outside the destination.
 //!
 //! Kept: regular files with their executable bit and time, folders, symbolic links, hard links. Modes become
 //! 0755 or 0644 whatever the umask says. Refused, because no source archive needs them and they reach out of
@@ -12,6 +12,7 @@
 mod deb;
 mod decode;
 mod tree;
+mod zip;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -54,8 +55,13 @@ fn unpack_inner(
     if file.metadata()?.len() == 0 {
         return Err(Failure::new("it is empty"));
     }
+    if format == Format::Zip {
+        fs::create_dir_all(dest)?;
+        let kept = zip::members(file, &mut Tree::new(dest), strip_components, filter)?;
+        return if kept == 0 { Err(nothing_wanted()) } else { Ok(()) };
+    }
     let decoder = match format {
-        Format::Raw => return Err(Failure::new("it is a plain file, not an archive")),
+        Format::Raw | Format::Zip => return Err(Failure::new("it is a plain file, not an archive")),
         Format::TarGz => decode::gz(file),
         Format::TarXz => decode::xz(file)?,
         Format::TarBz2 => decode::bz2(file),
@@ -65,9 +71,13 @@ fn unpack_inner(
     let mut tree = Tree::new(dest);
     let kept = decode::ahead(decoder, |reader| members(reader, &mut tree, strip_components, filter))?;
     if kept == 0 {
-        return Err(Failure::new("no member of it is wanted"));
+        return Err(nothing_wanted());
     }
     Ok(())
+}
+
+fn nothing_wanted() -> Failure {
+    Failure::new("no member of it is wanted")
 }
 
 /// Writes the wanted members and returns how many they were.

@@ -29,6 +29,8 @@ pub enum Userland {
     Talos,
     /// The self-test.
     Bringup,
+    /// A Talos release compiled from its source, for the rehearsal; not an official build of Talos.
+    TalosSource,
 }
 
 /// Whether something is in the image.

@@ -162,6 +162,7 @@ fn describe(path: &Path, image: &Image, target: &Target, resume_chunks: u64) {
             let userland = match map.userland {
                 Userland::Talos => "talos",
                 Userland::Bringup => "bringup (self-test)",
+                Userland::TalosSource => "talos-source (for the rehearsal, not an official build of Talos)",
             };
             println!("          userland {userland}, kernel {}, for {}", map.kernel_release, map.board);
         }

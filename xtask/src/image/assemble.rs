@@ -134,7 +134,9 @@ fn kernel_cmdline(cx: &Context, selection: &Selection) -> Result<String> {
     let overlay: Vec<&str> = match selection.userland {
         Userland::Talos => board.collect(),
         // First: the last console of the line becomes /dev/console, and that is the board's.
-        Userland::Bringup => userland::BRINGUP_KERNEL_ARGS.into_iter().chain(board).collect(),
+        Userland::Bringup | Userland::TalosSource => {
+            userland::BRINGUP_KERNEL_ARGS.into_iter().chain(board).collect()
+        }
     };
     let extra: Vec<&str> = selection.extra_kernel_args.iter().map(String::as_str).collect();
     let cmdline = Cmdline::metal_arm64(selection.line, &overlay, &extra).map_err(|e| {
@@ -378,6 +380,7 @@ impl Assembly<'_> {
             userland: match self.selection.userland {
                 Userland::Talos => map::Userland::Talos,
                 Userland::Bringup => map::Userland::Bringup,
+                Userland::TalosSource => map::Userland::TalosSource,
             },
             kernel_release: self.parts.kernel.release.clone(),
             talos_version: self.selection.talos.clone(),

@@ -114,7 +114,9 @@ pub struct Made {
 /// # Errors
 /// As [`run`].
 pub fn make(cx: &Context, args: &Args) -> Result<Made> {
-    let selection = Selection::of(args, &cx.board)?;
+    let compiled = userland::talos_source::version(cx)?;
+    let selection =
+        Selection::of(args, &cx.board)?.of_compiled(args.talos.as_deref(), &compiled, &cx.board)?;
     let pin = selection.kernel(cx)?;
     kconfig::print_limits(pin);
     selection.require_kernel(&pin.version)?;

@@ -14,6 +14,7 @@ use super::Args;
 use crate::context::Context;
 use crate::stages::{ALL, LOADER};
 use crate::userland::extended::Wanted;
+use crate::userland::talos_source;
 
 /// What runs after the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -22,6 +23,8 @@ pub enum Userland {
     Talos,
     /// The self-test: prints what works on every console.
     Bringup,
+    /// Talos's own programs compiled from their source, for the rehearsal only; not an official build of Talos.
+    TalosSource,
 }
 
 impl Userland {
@@ -30,6 +33,7 @@ impl Userland {
         match self {
             Userland::Talos => "talos",
             Userland::Bringup => "bringup",
+            Userland::TalosSource => "talos-source",
         }
     }
 }
@@ -122,11 +126,11 @@ impl Selection {
             configuration: args.embedded_config.clone(),
         };
         additions.check(line, &talos)?;
-        if userland == Userland::Bringup && !additions.is_empty() {
+        if userland != Userland::Talos && !additions.is_empty() {
             return Err(Failure::new(
-                "the self-test takes no extensions, no layer and no machine configuration",
+                "a userland of the rehearsal takes no extensions, no layer and no machine configuration",
             )
-            .why("its initramfs is not Talos's, whose `init` reads them")
+            .why("they go with a release's own initramfs, which this is not")
             .hint("`--userland talos` makes an image that has them"));
         }
         let extra_kernel_args = args.extra_kernel_args.clone();
@@ -160,6 +164,26 @@ impl Selection {
                 self.line, oldest.0, oldest.1
             ))
             .hint("take `--kernel lts-6.18`, or an older line of Talos with `--talos`"))
+    }
+
+    /// For the userland `talos-source`: the release that its manifest pins, and the layout of that release's line.
+    ///
+    /// # Errors
+    /// The user asked for another release.
+    pub fn of_compiled(self, asked: Option<&str>, compiled: &str, board: &Board) -> Result<Selection> {
+        if self.userland != Userland::TalosSource {
+            return Ok(self);
+        }
+        if let Some(asked) = asked.filter(|asked| *asked != compiled) {
+            return Err(Failure::new(format!(
+                "the userland `talos-source` cannot be made for Talos {asked}"
+            ))
+            .why(format!("the source that is pinned is that of {compiled}"))
+            .hint("leave `--talos` out, or take the userland `talos`"));
+        }
+        let line = line_of(compiled)?;
+        let disk = board.disk.for_talos(line.name())?;
+        Ok(Selection { talos: compiled.to_owned(), line, disk, ..self })
     }
 
     /// The kernel's pin.
@@ -202,6 +226,7 @@ impl Selection {
         match self.userland {
             Userland::Talos => format!("talos {}", self.talos),
             Userland::Bringup => format!("bringup (self-test), laid out as for talos {}", self.talos),
+            Userland::TalosSource => format!("talos {} ({})", self.talos, talos_source::LABEL),
         }
     }
 }
@@ -310,13 +335,30 @@ mod tests {
             "{text}"
         );
         let text = embedded("v1.13.9", Some(Userland::Bringup)).expect_err("not the self-test").to_string();
-        assert!(text.contains("the self-test takes no extensions"), "{text}");
+        assert!(text.contains("takes no extensions"), "{text}");
         let meta = |value: &str| {
             Selection::of(&Args { meta: vec![value.to_owned()], ..Args::default() }, &board).map(|s| s.meta)
         };
         assert_eq!(meta("0xc=a").expect("good").values()[&12], b"a");
         let text = meta("6=A").expect_err("upgrade marker").to_string();
         assert!(text.contains("META values cannot be used") && text.contains("hint: "), "{text}");
+    }
+
+    #[test]
+    fn the_compiled_release_decides_its_own_layout() {
+        let board = Board::load(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(".."), "nanopi-m6");
+        let board = board.expect("the board file");
+        let selection = |userland| {
+            let args =
+                Args { userland: Some(userland), talos: Some("v1.13.0".to_owned()), ..Args::default() };
+            Selection::of(&args, &board).expect("a selection")
+        };
+        let source = selection(Userland::TalosSource).of_compiled(None, "v1.10.6", &board).expect("compiled");
+        assert_eq!((source.talos.as_str(), source.line), ("v1.10.6", line_of("v1.10.6").expect("a line")));
+        let asked = selection(Userland::TalosSource).of_compiled(Some("v1.13.0"), "v1.10.6", &board);
+        assert!(asked.expect_err("another").to_string().contains("pinned is that of v1.10.6"));
+        let bringup = selection(Userland::Bringup).of_compiled(Some("v1.13.0"), "v1.10.6", &board);
+        assert_eq!(bringup.expect("untouched").talos, "v1.13.0");
     }
 
     #[test]
@@ -334,6 +376,6 @@ mod tests {
     #[test]
     fn unknown_words_list_the_known_ones() {
         let text = parse::<Userland>("userland", "debian").expect_err("unknown").to_string();
-        assert!(text.contains("known: talos, bringup"), "{text}");
+        assert!(text.contains("known: talos, bringup, talos-source"), "{text}");
     }
 }

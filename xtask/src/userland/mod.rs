@@ -7,6 +7,8 @@ pub mod bringup;
 pub mod extended;
 mod pack;
 pub mod talos;
+pub mod talos_source;
+mod tree;
 
 use std::path::{Path, PathBuf};
 
@@ -24,13 +26,14 @@ use crate::screen::Screen;
 use crate::sign::SignedKernel;
 use crate::stages::Results;
 
-/// Kernel arguments of the self-test image beside the board's: the serial console of QEMU's `virt` machine. The
+/// Kernel arguments of images for the rehearsal beside the board's: the serial console of QEMU's `virt` machine. The
 /// board has no such device, and a console that never appears is ignored.
 pub const BRINGUP_KERNEL_ARGS: [&str; 1] = ["console=ttyAMA0"];
 
 /// Raise one when the composing code changes what it makes.
 const BRINGUP_RECIPE_VERSION: u32 = 3;
 const TALOS_RECIPE_VERSION: u32 = 1;
+const TALOS_SOURCE_RECIPE_VERSION: u32 = 1;
 
 /// Composes the selected userland, or finds it in the store. Its initramfs has the role `initramfs`.
 ///
@@ -47,6 +50,7 @@ pub fn compose(
     let composed = match selection.userland {
         Userland::Bringup => compose_bringup(cx, stages, kernel, &status),
         Userland::Talos => compose_talos(cx, selection, kernel, &status),
+        Userland::TalosSource => compose_talos_source(cx, kernel, &status),
     };
     // With nothing to append the entry is the userland's own.
     let composed = match composed {
@@ -164,6 +168,49 @@ fn compose_talos(
             };
             talos::compose(parts, &work.join("out/initramfs.xz"))?;
             Ok(Built { origins: [("talos".to_owned(), used)].into(), ..Built::default() })
+        },
+    )
+}
+
+fn compose_talos_source(cx: &Context, kernel: &SignedKernel, status: &Status) -> Result<(Entry, Origin)> {
+    let (programs, _) = talos_source::programs(cx, status)?;
+    let fetcher = cx.fetcher()?;
+    let mut inputs = KeyInputs::default();
+    inputs.add("recipe", format!("userland-talos-source {TALOS_SOURCE_RECIPE_VERSION}"))?;
+    inputs.add("stage:talos-source-programs", programs.key())?;
+    for pin in cx.manifests.pins_of(talos_source::PACKAGES)? {
+        inputs.add(format!("pin:{}", pin.id()), format!("{} {}", pin.version, pin.identity()))?;
+    }
+    inputs.add("stage:signed-kernel", kernel.entry.record.key.as_str())?;
+    packers(&mut inputs)?;
+    cx.store.ensure(
+        "userland-talos-source",
+        &inputs,
+        &outputs(),
+        || status.phase(Phase::Waiting, None),
+        |work| {
+            status.phase(Phase::Fetching, None);
+            let mut built = Built { origins: programs.origins().clone(), ..Built::default() };
+            let mut packages = Vec::new();
+            for pin in cx.manifests.pins_of(talos_source::PACKAGES)? {
+                let package = fetcher.fetch(pin, status)?;
+                let used = PinUsed {
+                    version: pin.version.clone(),
+                    origin: package.origin_label.clone(),
+                    sha256: package.sha256.clone(),
+                };
+                built.origins.insert(pin.id(), used);
+                packages.push((pin.clone(), package));
+            }
+            status.phase(Phase::Building, None);
+            let parts = talos_source::Inputs {
+                programs: &programs,
+                packages: &packages,
+                module_tree: &module_tree(kernel, &kernel.entry.path("modules")?),
+                progress: status,
+            };
+            talos_source::compose(&parts, work, &work.join("out/initramfs.xz"))?;
+            Ok(built)
         },
     )
 }

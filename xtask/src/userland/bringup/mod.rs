@@ -22,6 +22,7 @@ use fw_build::key::sha256_file;
 use fw_build::{Context, Failure, Result};
 
 use super::pack::{Part, container};
+use super::tree;
 use testmodule::TestModule;
 
 /// What a composition is made from.
@@ -76,9 +77,9 @@ fn compose_with(inputs: &Inputs<'_>, out: &Path, jobs: usize) -> Result<Composed
         ["ext4.img", "rootfs.tar", "rootfs.sqsh", "initramfs.xz"].map(|name| work.path().join(name));
     inputs.progress.step("pack the root file system");
     ext4::make(&ext4)?;
-    let tree = rootfs::Tree::plan(inputs, release, &test, &ext4)?;
+    let tree = rootfs::plan(inputs, release, &test, &ext4)?;
     tree.write(&tar)?;
-    rootfs::pack(&tar, &image, jobs)?;
+    tree::pack(&tar, &image, jobs)?;
     inputs.progress.step("compress the initramfs");
     let (init, rootfs) = (fs::read(inputs.selftest)?, fs::read(&image)?);
     let init = Part { data: &init, permissions: 0o755 };

@@ -113,7 +113,7 @@ pub fn run(dir: &Path, raw: &Path, map: &ImageMap, firmware: &Path, limit: Durat
             &start,
             &disk,
             Console::Piped,
-            published::free_port()?,
+            machine::Forward::report(published::free_port()?),
         ));
         let mut scanner = Scanner::new(&rules);
         watch(&qemu, case.until, limit, &mut scanner)?;

@@ -10,6 +10,27 @@ use std::path::{Path, PathBuf};
 /// The program.
 pub const PROGRAM: &str = "qemu-system-aarch64";
 
+/// A port of the guest that can be reached on loopback.
+#[derive(Debug, Clone, Copy)]
+pub struct Forward {
+    /// Port on this machine.
+    pub host: u16,
+    /// Port in the guest.
+    pub guest: u16,
+}
+
+impl Forward {
+    /// To the self-test's report.
+    pub fn report(host: u16) -> Forward {
+        Forward { host, guest: 80 }
+    }
+
+    /// To Talos's API (Talos, `constants.ApidPort`).
+    pub fn talos(host: u16) -> Forward {
+        Forward { host, guest: 50000 }
+    }
+}
+
 /// Where the serial console goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Console {
@@ -37,7 +58,7 @@ pub enum Start {
 
 /// The arguments for one boot of the disk in the qcow2 layer `disk`. The guest's HTTP server is behind `report_port` of
 /// this machine's loopback link.
-pub fn arguments(start: &Start, disk: &Path, console: Console, report_port: u16) -> Vec<OsString> {
+pub fn arguments(start: &Start, disk: &Path, console: Console, forward: Forward) -> Vec<OsString> {
     let mut args: Vec<OsString> = [
         // No configuration of the host's, no default devices (a default network card wants an option ROM file).
         "-no-user-config",
@@ -91,7 +112,8 @@ pub fn arguments(start: &Start, disk: &Path, console: Console, report_port: u16)
     };
     args.extend(["-serial".into(), serial.into()]);
     // `restrict`: the guest has a link, but neither host nor network behind it. The one port goes the other way.
-    let network = format!("user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{report_port}-:80");
+    let network =
+        format!("user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{}-:{}", forward.host, forward.guest);
     args.extend(["-netdev".into(), network.into()]);
     match start {
         Start::Firmware(firmware) => args.extend(["-bios".into(), firmware.into()]),
@@ -127,7 +149,7 @@ mod tests {
             &Start::Firmware("/u-boot.bin".into()),
             Path::new("/a,b/x.qcow2"),
             Console::Piped,
-            4242,
+            Forward::report(4242),
         );
         assert!(
             args.iter().any(|a| a.to_string_lossy().ends_with("hostfwd=tcp:127.0.0.1:4242-:80")),
@@ -140,8 +162,9 @@ mod tests {
         assert!(args.windows(2).any(|w| w[0] == "-bios" && w[1] == "/u-boot.bin"));
         assert!(args.windows(2).any(|w| w[0] == "-serial" && w[1] == "stdio"));
         let kernel = Start::Kernel { image: "/k".into(), initramfs: "/i".into(), arguments: "a b".into() };
-        let args = arguments(&kernel, Path::new("/d"), Console::Terminal, 4242);
+        let args = arguments(&kernel, Path::new("/d"), Console::Terminal, Forward::talos(4711));
         assert!(args.windows(2).any(|w| w[0] == "-serial" && w[1] == "mon:stdio"));
+        assert!(args.iter().any(|a| a.to_string_lossy().ends_with("hostfwd=tcp:127.0.0.1:4711-:50000")));
         assert!(
             args.windows(2).any(|w| w[0] == "-append" && w[1] == "a b") && !args.contains(&"-bios".into())
         );

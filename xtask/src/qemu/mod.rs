@@ -4,6 +4,8 @@
 //! What boots is the very file that would be flashed, through firmware of our own (stage `u-boot-qemu`): EFI
 //! partition, GRUB, kernel, userland. It proves nothing about the board's own loader and devices.
 //!
+//! What is judged depends on the userland: the self-test's report, or what Talos says of itself ([`talos`]).
+//!
 //! The image is never written: QEMU gets a layer over it ([`layer`]), and a file that nobody may write to.
 
 pub mod boot;
@@ -16,6 +18,7 @@ pub mod machine;
 pub mod order;
 pub mod published;
 pub mod rotation;
+pub mod talos;
 pub mod work;
 
 use std::collections::BTreeMap;
@@ -27,18 +30,22 @@ use std::time::{Duration, Instant};
 use clap::{Args as ClapArgs, Parser, ValueEnum};
 use fs_err::File;
 use fw_build::run::Cmd;
-use fw_build::status::seconds;
+use fw_build::status::{Phase, seconds};
 use fw_build::{Context as _, Failure, Result};
 use fw_image::map::{ImageMap, Userland};
 
 use self::expect::{Expectation, Mode};
 use self::judge::Judge;
-use self::machine::{Console, Start};
+use self::machine::{Console, Forward, Start};
 use self::work::Work;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::screen::Screen;
+use crate::userland::talos_source::{self, LABEL};
 use crate::{image, stages};
+
+/// Longest time of one boot where none is given.
+const TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The stage that makes the firmware of the machine, and the role of its result.
 const FIRMWARE: (&str, &str) = ("u-boot-qemu", "firmware");
@@ -48,6 +55,8 @@ const FIRMWARE: (&str, &str) = ("u-boot-qemu", "firmware");
 #[command(after_help = "Examples:
   cargo xtask qemu                      the image in out/: report, power off, restart, watchdog, rotation
   cargo xtask qemu --userland bringup   builds that image first
+  cargo xtask qemu --userland talos-source
+                                        Talos's own machined, compiled: maintenance mode, talosctl, configuration
   cargo xtask qemu --mode report        one boot of the image, unmodified to the last byte
   cargo xtask qemu --keep               leaves the machine running, its console on this terminal
   cargo xtask qemu --broken             five copies, each broken in one way: is stage and cause named?
@@ -74,9 +83,9 @@ pub struct Args {
     /// Boot copies of the image that are broken on purpose, and judge what `diagnose` says of their consoles.
     #[arg(long, conflicts_with_all = ["mode", "keep", "boot_order"])]
     broken: bool,
-    /// How long one boot may take.
-    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
-    timeout: u64,
+    /// How long one boot may take; 300 unless given, 3600 with `talos-source`.
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u64>,
 }
 
 /// `--mode`.
@@ -109,6 +118,12 @@ impl Choice {
     }
 }
 
+impl Args {
+    fn limit(&self, default: Duration) -> Duration {
+        self.timeout.map_or(default, Duration::from_secs)
+    }
+}
+
 /// The arguments of `cargo xtask image`, with its own defaults.
 #[derive(Parser)]
 struct ImageCommand {
@@ -122,7 +137,7 @@ struct ImageCommand {
 /// The image cannot be built, no image, an image of another userland, or a rehearsal that did not pass.
 pub fn run(args: &Args) -> Result<Exit> {
     if args.boot_order {
-        return order::run(&Context::load()?, Duration::from_secs(args.timeout));
+        return order::run(&Context::load()?, args.limit(TIMEOUT));
     }
     if let Some(userland) = args.userland {
         let defaults = ImageCommand::parse_from(["image"]).args;
@@ -133,9 +148,10 @@ pub fn run(args: &Args) -> Result<Exit> {
     }
     let cx = Context::load()?;
     let (image, map) = find_image(&cx.out(), &cx.board.disk.image)?;
-    if map.userland != Userland::Bringup && !args.keep {
+    if map.userland == Userland::Talos && !args.keep {
         return Err(Failure::new(format!("`{}` cannot be judged", image.display()))
             .why("its userland is `talos`, which prints no self-test report")
+            .hint("`cargo xtask qemu --userland talos-source` compiles Talos's own programs and rehearses with them")
             .hint("`cargo xtask qemu --userland bringup` builds and boots the self-test image")
             .hint("`cargo xtask qemu --keep` boots this one, for you to look at"));
     }
@@ -144,11 +160,29 @@ pub fn run(args: &Args) -> Result<Exit> {
     let raw = raw_image(&image, &map, work.path())?;
     println!("rehearsal of `{}`, kernel {}", image.display(), map.kernel_release);
     if args.broken {
-        broken::run(work.path(), &raw, &map, &firmware, Duration::from_secs(args.timeout))?;
+        broken::run(work.path(), &raw, &map, &firmware, args.limit(TIMEOUT))?;
         return Ok(Exit::Done);
     }
     if args.keep {
         rehearse(args, &map, &firmware, &raw, work.path(), Mode::Report, Console::Terminal)?;
+        return Ok(Exit::Done);
+    }
+    if map.userland == Userland::TalosSource {
+        let talosctl = talosctl(&cx)?;
+        let limit = args.limit(talos::TIMEOUT);
+        let rehearsal = talos::Rehearsal {
+            map: &map,
+            firmware: &firmware,
+            raw: &raw,
+            dir: work.path(),
+            talosctl: &talosctl,
+            limit,
+        };
+        let report = rehearsal.run().context("the rehearsal with Talos's own programs failed")?;
+        println!("\nTalos {}, {LABEL}:", map.talos_version);
+        for line in report {
+            println!("{line}");
+        }
         return Ok(Exit::Done);
     }
     let mut summary = Vec::new();
@@ -186,11 +220,12 @@ fn rehearse(
     let mut judge = Judge::new(mode, &map.kernel_release, &expected);
     let start = Instant::now();
     let port = published::free_port()?;
-    let qemu = Cmd::new(machine::PROGRAM).args(machine::arguments(&begin, &layer, console, port));
+    let qemu =
+        Cmd::new(machine::PROGRAM).args(machine::arguments(&begin, &layer, console, Forward::report(port)));
     if console == Console::Terminal {
         eprintln!("rehearsal: the report will be at http://127.0.0.1:{port}/");
     }
-    boot::run(&qemu, console, Duration::from_secs(args.timeout), &mut judge, |judge| {
+    boot::run(&qemu, console, args.limit(TIMEOUT), &mut judge, |judge| {
         // The other modes leave no time for it.
         if mode == Mode::Report && map.userland == Userland::Bringup {
             println!("{}", published::check_network(port, judge)?);
@@ -226,6 +261,16 @@ fn firmware(cx: &Context) -> Result<PathBuf> {
     let screen = Screen::start()?;
     let results = stages::build(&cx.root, &[stage], screen.dir(), &BTreeMap::new())?;
     results.get(stage)?.path(role)
+}
+
+/// `talosctl` of the same source as the image's `machined`.
+fn talosctl(cx: &Context) -> Result<PathBuf> {
+    let screen = Screen::start()?;
+    let status = screen.step("talosctl");
+    let (programs, origin) =
+        talos_source::programs(cx, &status).inspect_err(|_| status.phase(Phase::Failed, None))?;
+    status.phase(origin.into(), None);
+    programs.path("talosctl")
 }
 
 /// The raw image: the file itself, or decompressed into the work folder, sparse and read-only.

@@ -4,6 +4,8 @@
 //! It shows every command before it runs it, never adds a package source, and uses sudo only when the user
 //! is not root. The plan is made by [`crate::host::apt`]; this module runs it.
 
+mod go;
+
 use std::fmt;
 use std::io::{IsTerminal, Write};
 use std::process::Stdio;
@@ -23,6 +25,7 @@ use crate::host::{Distro, Finding, Machine, rust_board_target};
   cargo xtask setup            shows the commands, asks on a terminal, runs them
   cargo xtask setup --yes      does not ask
   cargo xtask setup --dry-run  only shows them
+  cargo xtask setup --conformance   and Go, for `cargo xtask conformance`
 
 Knows the packages of Debian 12, Debian 13 and Ubuntu 24.04. On any other system it prints the list of
 missing tools and ends with 1.")]
@@ -33,6 +36,9 @@ pub struct Args {
     /// Show the commands, run none.
     #[arg(long, conflicts_with = "yes")]
     dry_run: bool,
+    /// Provide Go, too: the distribution's, which fetches a newer one into the store where it is too old.
+    #[arg(long)]
+    conformance: bool,
 }
 
 /// What to do with the plan.
@@ -51,11 +57,15 @@ enum Consent {
 /// # Errors
 /// As [`install`].
 pub fn run(args: &Args) -> Result<Exit> {
-    install(match (args.dry_run, args.yes) {
+    let consent = match (args.dry_run, args.yes) {
         (true, _) => Consent::ShowOnly,
         (_, true) => Consent::Given,
         _ => Consent::Ask,
-    })?;
+    };
+    install(consent)?;
+    if args.conformance {
+        go::provide(consent)?;
+    }
     Ok(Exit::Done)
 }
 

@@ -4,6 +4,7 @@
 //! One toolchain and one build cache serve all lines, so that most packages are compiled once. Modules are fetched by
 //! Go's own client and checked against the `go.sum` of the line. Caches lie in the store, never in the checkout.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
@@ -59,13 +60,15 @@ impl Go {
     /// # Errors
     /// No Go since 1.21.
     pub fn find(store: &Path, lines: &[Line]) -> Result<Go> {
-        let newest = lines.iter().map(|l| l.go.as_str()).max_by_key(|v| numbers(v)).unwrap_or(OLDEST);
+        let newest = newest(lines);
         let candidates = which::which("go")
             .into_iter()
-            .chain(WELL_KNOWN.iter().map(PathBuf::from).filter(|path| path.is_file()));
+            .chain(WELL_KNOWN.iter().map(PathBuf::from))
+            .chain([fetched(store, newest)])
+            .filter(|path| path.is_file());
         let mut why = Vec::new();
         for program in candidates {
-            match version(&program) {
+            match version_of(&program) {
                 Ok(version) if numbers(&version) >= numbers(OLDEST) => {
                     let toolchain = toolchain(&version, newest);
                     return Ok(Go { program, toolchain, caches: store.join("go") });
@@ -81,19 +84,38 @@ impl Go {
             .hint("`cargo xtask setup --conformance` installs one, or says where to get it"))
     }
 
+    /// Has a Go that is too old fetch the one that the lines need, as the module in which Go publishes its toolchains;
+    /// Go's checksum database vouches for it. Returns the new `go`, which [`Go::find`] finds from then on.
+    ///
+    /// # Errors
+    /// There is no Go at all, or it cannot get the module.
+    pub fn fetch(store: &Path, lines: &[Line]) -> Result<PathBuf> {
+        let newest = newest(lines);
+        let old = which::which("go").map_err(|_| Failure::new("there is no `go` on `PATH`"))?;
+        let program = fetched(store, newest);
+        let (module, version) = toolchain_module(newest);
+        network(Cmd::new(old))
+            .env("GOMODCACHE", store.join("go/mod"))
+            .env("GOFLAGS", "-modcacherw")
+            .args(["mod", "download", &format!("{module}@{version}")])
+            .output()?;
+        // A module's files have no mode; Go itself does the same when it switches (cmd/go/internal/toolchain).
+        let root = program.ancestors().nth(2).unwrap_or(store);
+        for folder in ["bin", "pkg/tool"] {
+            executable(&root.join(folder))?;
+        }
+        version_of(&program)?;
+        Ok(program)
+    }
+
     /// The toolchain in use, as `GOTOOLCHAIN` has it.
     pub fn toolchain(&self) -> &str {
         &self.toolchain
     }
 
     fn cmd(&self, line: &Line) -> Cmd {
-        let set = NETWORK.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
-        let cmd = set.fold(Cmd::new(&self.program), |cmd, (name, value)| cmd.env(name, value));
-        let cmd = match std::env::var_os("FW_OFFLINE").is_some_and(|v| !v.is_empty() && v != "0") {
-            true => cmd.env("GOPROXY", "off"),
-            false => cmd,
-        };
-        cmd.env("GOTOOLCHAIN", &self.toolchain)
+        network(Cmd::new(&self.program))
+            .env("GOTOOLCHAIN", &self.toolchain)
             .env("GOMODCACHE", self.caches.join("mod"))
             .env("GOCACHE", self.caches.join("build"))
             // Writable, so that whoever clears the store can remove it. `go.mod` and `go.sum` stay as they are.
@@ -127,13 +149,57 @@ impl Go {
     }
 }
 
+/// The newest Go that a line asks for.
+fn newest(lines: &[Line]) -> &str {
+    lines.iter().map(|l| l.go.as_str()).max_by_key(|v| numbers(v)).unwrap_or(OLDEST)
+}
+
+/// Path and version of the module that holds a toolchain for this machine (Go's reference, "Go Toolchains").
+fn toolchain_module(go: &str) -> (&'static str, String) {
+    let arch = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    ("golang.org/toolchain", format!("v0.0.1-go{go}.linux-{arch}"))
+}
+
+/// Where [`Go::fetch`] puts it.
+fn fetched(store: &Path, go: &str) -> PathBuf {
+    let (module, version) = toolchain_module(go);
+    store.join("go/mod").join(format!("{module}@{version}")).join("bin/go")
+}
+
+/// Makes all files below a folder executable.
+fn executable(dir: &Path) -> Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            executable(&entry.path())?;
+        } else {
+            fs::set_permissions(entry.path(), std::fs::Permissions::from_mode(0o755))?;
+        }
+    }
+    Ok(())
+}
+
+/// Adds what Go's client heeds of the user's network.
+fn network(cmd: Cmd) -> Cmd {
+    let set = NETWORK.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
+    let cmd = set.fold(cmd, |cmd, (name, value)| cmd.env(name, value));
+    if std::env::var_os("FW_OFFLINE").is_some_and(|v| !v.is_empty() && v != "0") {
+        return cmd.env("GOPROXY", "off");
+    }
+    cmd
+}
+
 /// `local` when the host's Go is new enough, else the one that the newest line asks for, which Go fetches.
 fn toolchain(host: &str, newest: &str) -> String {
     if numbers(host) >= numbers(newest) { "local".to_owned() } else { format!("go{newest}") }
 }
 
 /// `go version go1.26.8 linux/amd64`: the host's own version, whatever `GOTOOLCHAIN` says.
-fn version(program: &Path) -> Result<String> {
+fn version_of(program: &Path) -> Result<String> {
     let text = Cmd::new(program).env("GOTOOLCHAIN", "local").arg("version").output()?;
     let text = String::from_utf8_lossy(&text);
     let version = text.split_whitespace().nth(2).and_then(|word| word.strip_prefix("go"));

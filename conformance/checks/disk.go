@@ -457,7 +457,7 @@ func blkidProbe(r *run) error {
 		return err
 	}
 
-	if err := probe(r.in.Disk, r.line.Partitions(r.quirks())); err != nil {
+	if err := r.probe(r.in.Disk); err != nil {
 		return err
 	}
 
@@ -500,10 +500,7 @@ func blkidProbe(r *run) error {
 		})},
 		{"EFI named ESP", changeEntry(0, func(entry []byte) { entry[58] = 'S' })},
 	} {
-		err = r.brokenDisk(broken.input, broken.change, func(path string) error {
-			return probe(path, r.line.Partitions(r.quirks()))
-		})
-		if err != nil {
+		if err = r.brokenDisk(broken.input, broken.change, r.probe); err != nil {
 			return err
 		}
 	}
@@ -512,7 +509,9 @@ func blkidProbe(r *run) error {
 }
 
 // probe looks for the partitions as the release's volume locators do: by label, and by file system.
-func probe(path string, wanted []Partition) error {
+func (r *run) probe(path string) error {
+	wanted := r.line.Partitions(r.quirks())
+
 	info, err := blkid.ProbePath(path, blkid.WithSkipLocking(true))
 	if err != nil {
 		return fmt.Errorf("blkid: %w", err)
@@ -528,6 +527,10 @@ func probe(path string, wanted []Partition) error {
 
 	// The GRUB probe wants xfs and vfat by these labels (internal/app/machined/.../bootloader/grub/probe.go).
 	systems := map[string]string{"EFI": "vfat", "BOOT": "xfs"}
+	// META's locator: label META, no or its own signature, exactly 1 MiB (controllers/block, metaMatch).
+	if len(r.in.Meta) > 0 {
+		systems["META"] = "talosmeta"
+	}
 
 	for i, part := range info.Parts {
 		if part.PartitionLabel == nil || *part.PartitionLabel != wanted[i].Label {
@@ -538,8 +541,8 @@ func probe(path string, wanted []Partition) error {
 			return fmt.Errorf("%s has %d bytes, %d wanted", wanted[i].Label, part.PartitionSize, wanted[i].Size)
 		}
 
-		system, has := systems[wanted[i].Label]
-		if has && (part.Label == nil || *part.Label != wanted[i].Label) {
+		system := systems[wanted[i].Label]
+		if (system == "vfat" || system == "xfs") && (part.Label == nil || *part.Label != wanted[i].Label) {
 			return fmt.Errorf("the file system on %s has another label", wanted[i].Label)
 		}
 
@@ -548,8 +551,7 @@ func probe(path string, wanted []Partition) error {
 		}
 	}
 
-	// META's locator: label META, no or its own signature, exactly 1 MiB.
-	if last := info.Parts[len(info.Parts)-1]; last.PartitionSize != mib || last.Name != "" {
+	if last := info.Parts[len(info.Parts)-1]; last.PartitionSize != mib {
 		return errors.New("the last partition is no META to Talos")
 	}
 

@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"github.com/siderolabs/talos/pkg/imager"
 	"github.com/siderolabs/talos/pkg/imager/profile"
+	"github.com/siderolabs/talos/pkg/machinery/meta"
 	"github.com/siderolabs/talos/pkg/reporter"
 )
 
@@ -107,6 +109,15 @@ func makeImage(line Line, in Inputs) error {
 
 	request := r.request(profile.OutKindImage)
 	request.Customization.ExtraKernelArgs = in.ImagerExtra
+
+	for tag, value := range in.Meta {
+		key, err := strconv.ParseUint(tag, 10, 8)
+		if err != nil {
+			return err
+		}
+
+		request.Customization.MetaContents = append(request.Customization.MetaContents, meta.Value{Key: uint8(key), Value: value})
+	}
 
 	path, err := r.image(request, in.Image)
 	if err == nil {

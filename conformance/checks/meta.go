@@ -31,6 +31,16 @@ func metaValues(r *run) error {
 		return err
 	}
 
+	zero := filepath.Join(r.work, "zero")
+	if err = os.WriteFile(zero, make([]byte, mib), 0o644); err != nil {
+		return err
+	}
+
+	// An image without values carries zeros, which is an empty META.
+	if err = r.hasMeta(zero, nil); err != nil {
+		return err
+	}
+
 	// What `talosctl meta write` does on the node.
 	store, err := r.openMeta(path)
 	if err != nil {

@@ -65,8 +65,6 @@ pub struct Subject<'a> {
     pub merges: &'a [Merge],
     /// The overlay, where one was made.
     pub overlay: Option<&'a Overlay>,
-    /// UKI of the installer image, where one was made.
-    pub uki: Option<&'a Path>,
     /// systemd's stub and boot manager, where they are at hand: stub, manager.
     pub systemd: Option<(&'a Path, &'a Path)>,
     /// GRUB's modules for arm64, where they are at hand.

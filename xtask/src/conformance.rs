@@ -37,6 +37,10 @@ const EXTRA_ARGUMENTS: [&[&str]; 4] = [
     &["-nothing", "-talos.dashboard.disabled=0", "x=y=z"],
 ];
 
+/// What the images carry in META: one of the tags that are the user's (talos-contracts 3.6).
+const META_TAG: u8 = 12;
+const META_VALUE: &str = "written with the image";
+
 /// Checks image, overlay and command lines with Talos's own Go packages.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
@@ -126,6 +130,7 @@ fn one(cx: &Context, go: &Go, line: &Line) -> Result<Outcome> {
     let args = image::Args {
         userland: Some(Userland::Bringup),
         talos: Some(line.release.clone()),
+        meta: vec![format!("{META_TAG}={META_VALUE}")],
         ..image::Args::default()
     };
     let made = image::make(cx, &args)?;
@@ -161,13 +166,12 @@ fn one(cx: &Context, go: &Go, line: &Line) -> Result<Outcome> {
         offset_sectors: made.selection.disk.offset_sectors,
         loader_sectors: (region.start_lba, region.limit_lba),
         dtb: &cx.board.dtb,
-        meta: &BTreeMap::new(),
+        meta: &BTreeMap::from([(META_TAG, META_VALUE.to_owned())]),
         overlay_args: board,
         release_cmdline: &release_cmdline,
         imager_extra: &consoles,
         merges: &merges,
         overlay: None,
-        uki: None,
         systemd: None,
         grub_modules: None,
     };

@@ -155,7 +155,7 @@ impl Inputs {
             overlay_layout: overlay(|o| &o.layout),
             overlay_tree: overlay(|o| &o.tree),
             overlay_tar: overlay(|o| &o.tar),
-            uki: subject.uki.map(Path::to_owned).unwrap_or_default(),
+            uki: PathBuf::new(),
             stub: subject.systemd.map(|s| s.0.to_owned()).unwrap_or_default(),
             boot: subject.systemd.map(|s| s.1.to_owned()).unwrap_or_default(),
             qemu_aarch64: which::which("qemu-aarch64").unwrap_or_default(),

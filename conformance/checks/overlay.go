@@ -382,7 +382,7 @@ func (r *run) brokenLayouts() error {
 		return err
 	}
 
-	r.broken("digests of blobs that are not there", func() error {
+	r.broken("digests that name no blob", func() error {
 		_, err := r.extract(profile.ContainerAsset{OCIPath: copied}, "wrong", runtime.GOARCH)
 
 		return err

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use fs_err as fs;
-use fw_build::run::Cmd;
+use fw_build::run::{Cmd, SOURCE_DATE_EPOCH};
 use fw_build::{Failure, Result};
 use fw_image::map::{ImageMap, RegionKind};
 use fw_image::window::Window;
 use fw_image::xfs::Xfs;
-use fw_image::{fat, gpt, initramfs, lba, xz};
+use fw_image::{fat, gpt, initramfs, lba, uki, xz};
 use serde::Serialize;
 
 /// A command line that our code merged, and from what.
@@ -155,7 +155,7 @@ impl Inputs {
             overlay_layout: overlay(|o| &o.layout),
             overlay_tree: overlay(|o| &o.tree),
             overlay_tar: overlay(|o| &o.tar),
-            uki: PathBuf::new(),
+            uki: uki(subject, &fact("kernel-arguments"), &kernel, &packed, dir)?,
             stub: subject.systemd.map(|s| s.0.to_owned()).unwrap_or_default(),
             boot: subject.systemd.map(|s| s.1.to_owned()).unwrap_or_default(),
             qemu_aarch64: which::which("qemu-aarch64").unwrap_or_default(),
@@ -168,6 +168,23 @@ impl Inputs {
             dtb_name,
         })
     }
+}
+
+/// A UKI of the image's kernel, initramfs and command line, as an installer image carries it.
+fn uki(subject: &Subject<'_>, cmdline: &str, kernel: &Path, initramfs: &Path, dir: &Path) -> Result<PathBuf> {
+    let Some((stub, _)) = subject.systemd else { return Ok(PathBuf::new()) };
+    let wrong = |e: uki::Error| Failure::new("cannot assemble a UKI").why(e);
+    let stub = uki::Stub::parse(&fs::read(stub)?).map_err(wrong)?;
+    let parts = uki::Parts {
+        os_release: uki::os_release(&subject.map.talos_version),
+        cmdline: cmdline.to_owned(),
+        kernel_release: Some(subject.map.kernel_release.clone()),
+        linux: fs::read(kernel)?,
+        initrd: fs::read(initramfs)?,
+    };
+    let path = dir.join("uki.efi");
+    fs::write(&path, uki::assemble(&stub, parts.sections(), SOURCE_DATE_EPOCH as u32).map_err(wrong)?)?;
+    Ok(path)
 }
 
 /// A partition of a raw image.

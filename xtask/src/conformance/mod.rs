@@ -4,6 +4,8 @@
 //! Makes an image of each line's layout, hands it to [`conformance::session`], and says what came out. What is
 //! compared with what is that crate's business and that of `conformance/checks/`.
 
+mod parts;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Instant;
@@ -20,6 +22,8 @@ use fw_build::run::Quiet;
 use fw_build::{Failure, Result};
 use fw_image::cmdline::Cmdline;
 use fw_image::map::ImageMap;
+
+use parts::Parts;
 
 use crate::context::Context;
 use crate::exit::Exit;
@@ -77,9 +81,10 @@ pub fn run(args: &Args) -> Result<Exit> {
     let mut report = Report::default();
     match Go::find(cx.store.root(), &lines) {
         Ok(go) => {
+            let parts = Parts::make(&cx)?;
             for line in &lines {
                 let began = Instant::now();
-                let outcome = one(&cx, &go, line)?;
+                let outcome = one(&cx, &go, line, &parts)?;
                 eprintln!("{}: {} ({:.0} s)", line.name, summary(&outcome), began.elapsed().as_secs_f64());
                 report.lines.insert(line.name.clone(), (line.release.clone(), outcome));
             }
@@ -121,7 +126,7 @@ fn chosen(all: Vec<Line>, names: &[String]) -> Result<Vec<Line>> {
     Ok(all.into_iter().filter(|line| names.is_empty() || names.contains(&line.name)).collect())
 }
 
-fn one(cx: &Context, go: &Go, line: &Line) -> Result<Outcome> {
+fn one(cx: &Context, go: &Go, line: &Line, parts: &Parts) -> Result<Outcome> {
     eprintln!("{}: Talos {}, Go toolchain {}", line.name, line.release, go.toolchain());
     let program = match session::program(go, line, &mut Quiet) {
         Ok(program) => program,
@@ -171,9 +176,9 @@ fn one(cx: &Context, go: &Go, line: &Line) -> Result<Outcome> {
         release_cmdline: &release_cmdline,
         imager_extra: &consoles,
         merges: &merges,
-        overlay: None,
-        systemd: None,
-        grub_modules: None,
+        overlay: Some(&parts.overlay),
+        systemd: Some((&parts.stub, &parts.manager)),
+        grub_modules: Some(&parts.grub_modules),
     };
     session::check(&program, line, &subject)
 }

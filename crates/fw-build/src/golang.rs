@@ -54,8 +54,7 @@ impl Go {
             failure = failure.why(reason);
         }
         Err(failure.hint(
-            "package `golang-go` of Debian 13 or Ubuntu 24.04, or of Debian 12's backports; only what compiles Talos's own \
-             code needs it",
+            "`cargo xtask setup --conformance` provides it; only what compiles Talos's own code needs it",
         ))
     }
 
@@ -185,7 +184,7 @@ mod tests {
             caches: "/store/go".into(),
         };
         let programs = Programs {
-            dir: Path::new("/work"),
+            dir: Path::new("/module"),
             packages: &["./cmd/x"],
             tags: "a,b",
             ldflags: "-s",

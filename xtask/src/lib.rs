@@ -19,6 +19,7 @@ pub mod flash;
 pub mod host;
 pub mod image;
 pub mod inspect;
+pub mod installer;
 pub mod interrupt;
 pub mod kconfig;
 pub mod machine_config;

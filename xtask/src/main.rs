@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use xtask::exit::Exit;
 use xtask::{
-    bump, completions, conformance, diagnose, doctor, dt, fetch, flash, image, inspect, interrupt, kconfig,
-    machine_config, monitor, overlay, qemu, setup, sign, simulate, test, verify, why,
+    bump, completions, conformance, diagnose, doctor, dt, fetch, flash, image, inspect, installer, interrupt,
+    kconfig, machine_config, monitor, overlay, qemu, setup, sign, simulate, test, verify, why,
 };
 
 /// Builds, checks and rehearses the Talos Linux image for the NanoPi M6.
@@ -50,6 +50,8 @@ enum Verb {
     Sign(sign::Args),
     /// Check a finished thing without running it.
     Verify(verify::Args),
+    /// Make the installer image for upgrades of nodes.
+    Installer(installer::Args),
     /// Make the Talos overlay: U-Boot, device tree, installer and profile, as a container image.
     Overlay(overlay::Args),
     /// Say what a stage's key is made of and what changed.
@@ -85,6 +87,7 @@ fn main() -> ExitCode {
         Verb::Fetch(args) => fetch::run(args),
         Verb::Sign(args) => sign::run(args),
         Verb::Verify(args) => verify::run(args),
+        Verb::Installer(args) => installer::run(args),
         Verb::Overlay(args) => overlay::run(args),
         Verb::Why(args) => why::run(args),
         Verb::Kconfig(args) => kconfig::run(args),

@@ -35,6 +35,8 @@ pub mod idblock;
 #[cfg(feature = "full")]
 pub mod initramfs;
 #[cfg(feature = "full")]
+pub mod installer;
+#[cfg(feature = "full")]
 pub mod kernel;
 #[cfg(feature = "full")]
 pub mod kmod;

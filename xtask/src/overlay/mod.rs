@@ -18,6 +18,8 @@ use fw_build::status::{Phase, bytes, seconds};
 use fw_build::{Failure, Result};
 use fw_image::oci::{Image, Layout, Tree};
 
+pub use compose::CREATED;
+
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::image;

@@ -82,7 +82,7 @@ pub fn document(parts: &Parts, tree: &Tree) -> Result<Vec<u8>> {
         }],
     });
     let failed = |e: serde_json::Error| Failure::new("cannot write the SBOM").why(e);
-    Ok(serde_json::to_vec_pretty(&document).map_err(failed)?)
+    serde_json::to_vec_pretty(&document).map_err(failed)
 }
 
 /// Licences of everything in the overlay, as one SPDX expression.

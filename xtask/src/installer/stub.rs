@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use fs_err as fs;
+use fw_build::status::Phase;
 use fw_build::unpack::unpack;
 use fw_build::{Context as _, Failure, Result};
 use fw_image::uki::Stub;
@@ -56,6 +57,7 @@ fn unpacked(cx: &Context, screen: &Screen) -> Result<tempfile::TempDir> {
     let wanted = |path: &Path| path.ends_with(STUB) || path.ends_with(BOOT);
     unpack(&fetched.path, fetched.format, dir.path(), 0, Some(&wanted))
         .context("systemd-stub and systemd-boot cannot be unpacked")?;
+    status.phase(Phase::Cached, None);
     Ok(dir)
 }
 

@@ -4,11 +4,20 @@
 //! The text is stable: fields in declaration order, maps sorted, regions by offset, one final newline.
 
 use std::collections::BTreeMap;
+use std::io::{self, Read, Seek, SeekFrom};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// Version of this schema. It grows when a reader of the old one would misunderstand a new map.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
+/// The oldest version that is read: it lacks [`Region::blocks`].
+const OLDEST_VERSION: u32 = 1;
+
+/// Bytes that one digest of [`Region::blocks`] stands for.
+pub const BLOCK_BYTES: u64 = 64 << 10;
+/// Bytes of a SHA-256 that are kept for a block: against damage, not against forgery, which the region's own is for.
+const BLOCK_DIGEST_BYTES: usize = 16;
 
 /// Why a map cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +26,7 @@ pub enum MapError {
     #[error("the image map is not readable: {0}")]
     Json(#[from] serde_json::Error),
     /// Made by another version of this program.
-    #[error("the image map has schema version {0}; this program reads {SCHEMA_VERSION}")]
+    #[error("the image map has schema version {0}; this program reads {OLDEST_VERSION} to {SCHEMA_VERSION}")]
     Version(u32),
 }
 
@@ -106,6 +115,36 @@ pub struct Region {
     /// The files in it, path to SHA-256, for a partition with a file system.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub files: BTreeMap<String, String>,
+    /// [`block_digest`]s of the region's blocks of [`BLOCK_BYTES`] by number; a block that is not here is zero.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub blocks: BTreeMap<u64, String>,
+}
+
+/// The digest of a block: the first half of its SHA-256, in hex.
+pub fn block_digest(block: &[u8]) -> String {
+    crate::hex(&Sha256::digest(block)[..BLOCK_DIGEST_BYTES])
+}
+
+/// [`Region::blocks`] of a range of an image.
+///
+/// # Errors
+/// The image cannot be read.
+pub fn blocks<R: Read + Seek>(
+    image: &mut R,
+    offset_bytes: u64,
+    length_bytes: u64,
+) -> io::Result<BTreeMap<u64, String>> {
+    image.seek(SeekFrom::Start(offset_bytes))?;
+    let mut digests = BTreeMap::new();
+    let mut buffer = vec![0; BLOCK_BYTES as usize];
+    for index in 0..length_bytes.div_ceil(BLOCK_BYTES) {
+        let block = &mut buffer[..BLOCK_BYTES.min(length_bytes - index * BLOCK_BYTES) as usize];
+        image.read_exact(block)?;
+        if !crate::disk::is_zero(block) {
+            digests.insert(index, block_digest(block));
+        }
+    }
+    Ok(digests)
 }
 
 impl Region {
@@ -122,6 +161,7 @@ impl Region {
             key,
             sha256: written.sha256.clone(),
             files: BTreeMap::new(),
+            blocks: BTreeMap::new(),
         }
     }
 }
@@ -193,7 +233,7 @@ impl ImageMap {
             schema_version: u32,
         }
         let version = serde_json::from_str::<Version>(text)?.schema_version;
-        if version != SCHEMA_VERSION {
+        if !(OLDEST_VERSION..=SCHEMA_VERSION).contains(&version) {
             return Err(MapError::Version(version));
         }
         Ok(serde_json::from_str(text)?)

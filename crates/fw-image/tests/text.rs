@@ -241,7 +241,7 @@ fn map_is_sorted_and_reads_back() {
     assert_eq!(read.to_json().unwrap(), json);
     assert_eq!(read.region("loader").unwrap().offset_bytes, 32_768);
     assert!(
-        json.starts_with("{\n  \"schema_version\": 1,\n  \"image\": \"metal-arm64-nanopi-m6.raw\",\n"),
+        json.starts_with("{\n  \"schema_version\": 2,\n  \"image\": \"metal-arm64-nanopi-m6.raw\",\n"),
         "{json}"
     );
     assert!(json.contains("\"userland\": \"bringup\"") && json.contains("\"btf\": \"off\""), "{json}");
@@ -249,10 +249,23 @@ fn map_is_sorted_and_reads_back() {
 }
 
 #[test]
+fn blocks_that_are_zero_have_no_digest() {
+    let mut image = vec![0; 200_000];
+    image[1000 + 70_000] = 1;
+    let blocks = fw_image::map::blocks(&mut std::io::Cursor::new(&image), 1000, 199_000).unwrap();
+    let second = &image[1000 + 65_536..1000 + 131_072];
+    assert_eq!(blocks, BTreeMap::from([(1, fw_image::map::block_digest(second))]));
+    assert_eq!(blocks[&1].len(), 32);
+    assert!(fw_image::map::blocks(&mut std::io::Cursor::new(&image), 1000, 199_001).is_err(), "past the end");
+}
+
+#[test]
 fn maps_that_must_fail() {
     let json = map().to_json().unwrap();
-    let newer = json.replacen("\"schema_version\": 1", "\"schema_version\": 2, \"more\": true", 1);
-    assert!(matches!(ImageMap::from_json(&newer), Err(MapError::Version(2))));
+    let newer = json.replacen("\"schema_version\": 2", "\"schema_version\": 3, \"more\": true", 1);
+    assert!(matches!(ImageMap::from_json(&newer), Err(MapError::Version(3))));
+    let older = json.replacen("\"schema_version\": 2", "\"schema_version\": 1", 1);
+    assert_eq!(ImageMap::from_json(&older).unwrap().regions.len(), 8, "published maps stay readable");
     let unknown = json.replacen("\"image\"", "\"more\": 1, \"image\"", 1);
     assert!(matches!(ImageMap::from_json(&unknown), Err(MapError::Json(_))));
     assert!(ImageMap::from_json(&json[..json.len() / 2]).is_err());

@@ -13,6 +13,7 @@ mod esp;
 mod filesystem;
 pub mod finding;
 mod fit;
+pub mod fuzz;
 pub mod html;
 mod initramfs;
 mod kernel;

@@ -9,5 +9,7 @@ pub mod files;
 pub mod kernel;
 pub mod loader;
 pub mod modules;
+pub mod mutate;
 pub mod paths;
+pub mod schema;
 pub mod table;

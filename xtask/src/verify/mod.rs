@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! `cargo xtask verify`: says whether a finished thing would be accepted where it is used, without running it.
+//! `cargo xtask verify`: says whether a finished thing is what was built, and would be accepted where it is used, without
+//! running it.
 
+mod disk;
 mod image;
 pub mod initramfs;
 mod modules;
@@ -17,13 +19,18 @@ use crate::exit::Exit;
 /// Checks finished things.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
+  cargo xtask verify /dev/sdX                            a card against the map of out/: which bytes differ, in what
+  cargo xtask verify card.raw --map out/metal-arm64-nanopi-m6.map.json
   cargo xtask verify modules out/metal-arm64-nanopi-m6.raw.xz
   cargo xtask verify modules signed/                     what `cargo xtask sign kernel --out signed/` wrote
   cargo xtask verify initramfs initramfs-arm64.xz --kernel out/metal-arm64-nanopi-m6.raw.xz
   cargo xtask verify modules extra/ --kernel out/metal-arm64-nanopi-m6.raw.xz")]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Args {
+    #[command(flatten)]
+    disk: disk::DiskArgs,
     #[command(subcommand)]
-    what: What,
+    what: Option<What>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -40,7 +47,8 @@ enum What {
 /// Something would not be accepted, or cannot be read.
 pub fn run(args: &Args) -> Result<Exit> {
     match &args.what {
-        What::Modules(args) => modules::run(args),
-        What::Initramfs(args) => initramfs::run(args),
+        Some(What::Modules(args)) => modules::run(args),
+        Some(What::Initramfs(args)) => initramfs::run(args),
+        None => disk::run(&args.disk),
     }
 }

@@ -71,9 +71,11 @@ fn block(range: &Range, from: f64, part: f64, x: &dyn Fn(u64) -> f64, out: &mut 
     let width = (x(range.offset_bytes.saturating_add(range.length_bytes)) - left).max(1.2);
     let (y, height) = (BAR_TOP + BAR_HEIGHT * from, BAR_HEIGHT * part);
     let (name, detail) = (Escaped(&range.name), Escaped(&range.detail));
+    // Neighbours of one colour are told apart by a line, where there is room for one.
+    let edge = if width > 4.0 { " stroke=\"var(--bg)\" stroke-width=\"0.8\"" } else { "" };
     write!(
         out,
-        "<rect x=\"{left:.2}\" y=\"{y}\" width=\"{width:.2}\" height=\"{height}\" fill=\"{}\">",
+        "<rect x=\"{left:.2}\" y=\"{y}\" width=\"{width:.2}\" height=\"{height}\" fill=\"{}\"{edge}>",
         colour(range.kind)
     )?;
     write!(

@@ -13,6 +13,8 @@ pub struct Unreadable(pub String);
 
 /// Major, minor, patch.
 type Version = [u64; 3];
+/// The same, where `x` and missing ones are none.
+type Pattern = [Option<u64>; 3];
 
 /// Whether `version`, `vX.Y.Z` with or without a pre-release, fulfils `constraint`; an empty one is always fulfilled.
 ///
@@ -45,7 +47,7 @@ pub fn holds(constraint: &str, version: &str) -> Result<bool, Unreadable> {
 }
 
 /// Operators with their versions; blanks may stand between the two.
-fn comparisons(text: &str) -> Option<Vec<(&str, [Option<u64>; 3])>> {
+fn comparisons(text: &str) -> Option<Vec<(&str, Pattern)>> {
     let mut found = Vec::new();
     let mut rest = text.trim_start();
     while !rest.is_empty() {
@@ -63,7 +65,7 @@ fn comparisons(text: &str) -> Option<Vec<(&str, [Option<u64>; 3])>> {
 }
 
 /// Three numbers; `x` and missing ones are none.
-fn parse(text: &str) -> Option<[Option<u64>; 3]> {
+fn parse(text: &str) -> Option<Pattern> {
     let mut parts = [None; 3];
     let words: Vec<&str> = text.split('.').collect();
     if words.len() > 3 {
@@ -81,7 +83,7 @@ fn parse(text: &str) -> Option<[Option<u64>; 3]> {
     (open > 0 && parts[open..].iter().all(Option::is_none)).then_some(parts)
 }
 
-fn compare(operator: &str, wanted: [Option<u64>; 3], version: Version) -> Option<bool> {
+fn compare(operator: &str, wanted: Pattern, version: Version) -> Option<bool> {
     // Only the numbers that are given count: 1.13.x is equal to every release of its line.
     let order = wanted
         .iter()

@@ -166,7 +166,8 @@ fn must_fail_an_initramfs_whose_modules_come_from_another_kernel_build() {
 #[test]
 fn must_fail_module_trees_that_contradict_themselves() {
     let bench = Bench::new();
-    let text = |change: &dyn Fn(&mut std::collections::BTreeMap<String, Vec<u8>>)| {
+    type Files = std::collections::BTreeMap<String, Vec<u8>>;
+    let text = |change: &dyn Fn(&mut Files)| {
         agreed(&bench.initramfs_of(RELEASE, "build-1", change)).expect_err("refused")
     };
     let without = |name: &'static str| text(&move |files| drop(files.remove(name)));

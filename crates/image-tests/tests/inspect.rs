@@ -467,8 +467,11 @@ fn report_schema() -> serde_json::Value {
     serde_json::from_str(include_str!("../../../docs/inspect.schema.json")).expect("the schema is JSON")
 }
 
+/// What is wrong with an initramfs, the initramfs, and the finding that it must give.
+type Patients = Vec<(&'static str, Vec<u8>, Kind)>;
+
 /// Small root file systems with the faults that modules can have.
-fn other_userlands() -> Result<Vec<(&'static str, Vec<u8>, Kind)>, Box<dyn std::error::Error>> {
+fn other_userlands() -> Result<Patients, Box<dyn std::error::Error>> {
     let a = Artifacts::get();
     let userland = modules::userland(a)?;
     let (path, module) = userland

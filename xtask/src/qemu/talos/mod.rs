@@ -35,6 +35,9 @@ pub const TIMEOUT: Duration = Duration::from_secs(3600);
 /// Pause between two looks at what the guest answers.
 const POLL: Duration = Duration::from_secs(5);
 
+/// Longest time that QEMU may take to write its part of the disk and end.
+const LONGEST_END: Duration = Duration::from_secs(60);
+
 /// What a rehearsal works on.
 pub struct Rehearsal<'a> {
     /// Map of the image.
@@ -123,9 +126,14 @@ fn end(guest: &mut Guest, console: &mut Console) -> Result<()> {
     let pid = i32::try_from(guest.0.child.id()).ok().and_then(rustix::process::Pid::from_raw);
     let pid = pid.ok_or_else(|| Failure::new("QEMU has no process number"))?;
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).map_err(std::io::Error::from)?;
-    console.listen(Duration::from_secs(60))?;
-    if guest.0.child.try_wait()?.is_none() {
-        return Err(Failure::new("QEMU did not end within a minute"));
+    let deadline = Instant::now() + LONGEST_END;
+    console.listen(LONGEST_END)?;
+    // The console is closed before the process has ended: the disk's layer is written in between.
+    while guest.0.child.try_wait()?.is_none() {
+        if Instant::now() >= deadline {
+            return Err(Failure::new("QEMU did not end within a minute"));
+        }
+        std::thread::sleep(Duration::from_millis(20));
     }
     Ok(())
 }

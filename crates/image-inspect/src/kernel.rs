@@ -11,8 +11,6 @@ use fw_image::kernel::{ikconfig, image, zboot};
 use crate::look::{Inspector, sha256};
 use crate::report::KernelReport;
 
-/// Kernels unpack to some 60 MB.
-const UNPACKED_BYTES: u64 = 256 << 20;
 /// Slots have some kilobytes; a configuration from anywhere could claim 2^64.
 const MAX_SLOT_BYTES: usize = 1 << 20;
 const SLOT_OPTION: &str = "CONFIG_SYSTEM_EXTRA_CERTIFICATE_SIZE=";
@@ -90,8 +88,14 @@ fn read(bytes: &[u8], digest: [u8; 32]) -> Kernel {
 fn unpack(bytes: &[u8]) -> Result<Vec<u8>, String> {
     let header = zboot::Header::parse(bytes).map_err(|e| e.to_string())?;
     if header.compression == "gzip" {
-        let mut raw = Vec::new();
-        let mut decoder = flate2::read::GzDecoder::new(header.payload(bytes)).take(UNPACKED_BYTES);
+        let payload = header.payload(bytes);
+        // The last word of a gzip member is the size of its content (RFC 1952, section 2.3.1).
+        let announced = payload.last_chunk().map_or(0, |word| u32::from_le_bytes(*word)) as usize;
+        if announced > zboot::IMAGE_LIMIT_BYTES {
+            return Err(format!("zboot payload claims {announced} bytes"));
+        }
+        let mut raw = Vec::with_capacity(announced);
+        let mut decoder = flate2::read::GzDecoder::new(payload).take(announced as u64);
         decoder.read_to_end(&mut raw).map_err(|e| format!("zboot payload does not unpack: {e}"))?;
         return Ok(raw);
     }

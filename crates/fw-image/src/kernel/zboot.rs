@@ -22,8 +22,9 @@ const COMPRESSION_LIMIT: usize = 32;
 const LINUX_PE_MAGIC: u32 = 0x8182_23cd;
 const LINUX_PE_MAGIC_OFFSET: usize = 0x38;
 const SIZE_WORD_BYTES: usize = 4;
-/// The stub gives the unpacked kernel exactly the size of its memory; nothing sensible is larger.
-const IMAGE_LIMIT_BYTES: usize = 512 << 20;
+/// Longest kernel that is unpacked: three times the size of this project's. The memory is taken before the first byte
+/// is unpacked, so that a file of some bytes must not ask for more.
+pub const IMAGE_LIMIT_BYTES: usize = 128 << 20;
 
 /// Level of the kernel's own `zstd22_with_size`; needs 15 CPU-seconds for 25 MB.
 pub const KERNEL_LEVEL: i32 = 22;

@@ -356,3 +356,21 @@ fn files_of_other_kinds_are_named() {
     assert!(bytes(&cut, 0, 2 << 20).is_err());
     assert!(matches!(Fit::parse(&[]), Err(fit::Error::Tree(_))));
 }
+
+#[test]
+fn a_kernel_that_claims_much_memory_gets_none() {
+    for compression in [b"zstd", b"gzip"] {
+        let mut input = vec![0; 4096];
+        input[..2].copy_from_slice(b"MZ");
+        input[4..8].copy_from_slice(b"zimg");
+        // The payload from 0x40 on, 0x100 bytes; both kinds of size word, in front of its end and behind it.
+        input[8..12].copy_from_slice(&0x40_u32.to_le_bytes());
+        input[12..16].copy_from_slice(&0x100_u32.to_le_bytes());
+        input[24..28].copy_from_slice(compression);
+        input[0x38..0x3c].copy_from_slice(&0x8182_23cd_u32.to_le_bytes());
+        for at in [0x13c, 0x140] {
+            input[at..at + 4].copy_from_slice(&(400_u32 << 20).to_le_bytes());
+        }
+        run("kernel", &input).expect("no memory for a claim");
+    }
+}

@@ -1,36 +1,48 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! `cargo xtask kconfig figures`: size and time of the kernel that this checkout builds, beside arm64's defconfig.
+//! `cargo xtask kconfig figures`: size and time of the kernel that this checkout builds, beside the same kernel with the
+//! other choice of BTF and arm64's defconfig.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use fs_err as fs;
-use fw_build::kconfig::DotConfig;
-use fw_build::key::{KeyInputs, files_below};
+use fw_build::kconfig::{Btf, DotConfig};
+use fw_build::key::files_below;
 use fw_build::store::Entry;
 use fw_build::{Context as _, Failure, Result};
 use object::{Object, ObjectSection};
 
-use super::{KernelSource, pin};
+use super::measure::{self, Other};
+use super::{KernelSource, folder, pin};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::screen::Screen;
-use crate::stages;
 
-/// The stage that is described.
-const STAGE: &str = "linux-collabora";
 /// The table stands between these lines of `docs/kernel.md`.
 const BEGIN: &str = "<!-- figures: made by `cargo xtask kconfig figures --write` -->";
 const END: &str = "<!-- end of figures -->";
+/// A cell for what only a build gives.
+const NOT_MEASURED: &str = "not measured";
 
-/// Prints the table, or writes it into the document.
-pub fn run(cx: &Context, write: bool) -> Result<Exit> {
-    let kernel = built(cx)?;
+/// Prints the table, or writes it into the document; builds `others` first.
+pub fn run(cx: &Context, write: bool, others: &[Other]) -> Result<Exit> {
     let pin = pin(cx, None)?;
     let screen = Screen::start()?;
-    let defconfig = DotConfig::parse(&KernelSource::open(cx, pin, &screen)?.defconfig()?)?;
+    for other in others {
+        measure::build(cx, *other, pin, &screen)?;
+    }
+    let kernel = measure::ours(cx, super::board_btf(cx))?.ok_or_else(|| {
+        Failure::new("this checkout's kernel is not in the store")
+            .hint("`cargo build -p linux-collabora` builds it")
+    })?;
+    let source = KernelSource::open(cx, pin, &screen)?;
+    let without_btf = source.requested(&folder(cx)?.request(Btf::Off, &pin.version)?)?;
+    let columns = [
+        Column::of(cx, "this kernel", None, Some(&kernel))?,
+        Column::of(cx, "without BTF", Some(&without_btf), measure::ours(cx, Btf::Off)?.as_ref())?,
+        Column::of(cx, "arm64 defconfig", Some(&source.defconfig()?), measure::defconfig(cx, pin)?.as_ref())?,
+    ];
     drop(screen);
-    let table = table(&Ours::read(cx, &kernel)?, &defconfig);
+    let table = table(&columns);
     if !write {
         print!("{table}");
         return Ok(Exit::Done);
@@ -41,25 +53,32 @@ pub fn run(cx: &Context, write: bool) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// The result in the store for the kernel of this checkout; nothing is built.
-fn built(cx: &Context) -> Result<Entry> {
-    let dir = tempfile::tempdir()?;
-    let env = BTreeMap::from([("FW_BUILD".to_owned(), "explain".to_owned())]);
-    stages::run_scripts(&cx.root, &[STAGE], dir.path(), &env)?;
-    let inputs: KeyInputs =
-        serde_json::from_slice(&fs::read(dir.path().join(format!("{STAGE}.inputs.json")))?)
-            .map_err(|e| Failure::new("the stage wrote no inputs").why(e))?;
-    cx.store.lookup(STAGE, &inputs.key()).ok_or_else(|| {
-        Failure::new("this checkout's kernel is not in the store")
-            .hint(format!("`cargo build -p {STAGE}` builds it"))
-    })
+/// One kernel of the table.
+struct Column {
+    title: &'static str,
+    /// Options built in, and as modules.
+    options: (usize, usize),
+    /// Only of a kernel that was built.
+    built: Option<Figures>,
 }
 
-/// What was measured.
-struct Ours {
+impl Column {
+    /// `config` is for a kernel that was not built; one that was has its own.
+    fn of(cx: &Context, title: &'static str, config: Option<&str>, built: Option<&Entry>) -> Result<Column> {
+        let own =
+            built.map(|entry| Ok::<_, Failure>(fs::read_to_string(entry.path("config")?)?)).transpose()?;
+        let config = own.as_deref().or(config).unwrap_or_default();
+        Ok(Column {
+            title,
+            options: DotConfig::parse(config)?.counts(),
+            built: built.map(|entry| Figures::read(cx, entry)).transpose()?,
+        })
+    }
+}
+
+/// What was measured on one kernel.
+struct Figures {
     release: String,
-    built_in: usize,
-    modules_configured: usize,
     cpu_minutes: Option<f64>,
     warm: bool,
     image_bytes: u64,
@@ -70,10 +89,8 @@ struct Ours {
     module_btf_bytes: u64,
 }
 
-impl Ours {
-    fn read(cx: &Context, kernel: &Entry) -> Result<Ours> {
-        let config = DotConfig::parse(&fs::read_to_string(kernel.path("config")?)?)?;
-        let (built_in, modules_configured) = config.counts();
+impl Figures {
+    fn read(cx: &Context, kernel: &Entry) -> Result<Figures> {
         let modules = kernel.path("modules")?;
         let (mut module_count, mut module_bytes, mut module_btf_bytes) = (0, 0, 0);
         for rel in files_below(&modules)?.iter().filter(|p| p.extension().is_some_and(|e| e == "ko")) {
@@ -82,10 +99,8 @@ impl Ours {
             module_bytes += fs::metadata(&path)?.len();
             module_btf_bytes += btf_bytes(&path)?;
         }
-        Ok(Ours {
+        Ok(Figures {
             release: fs::read_to_string(kernel.path("release")?)?.trim().to_owned(),
-            built_in,
-            modules_configured,
             cpu_minutes: kernel.record.cpu_seconds.map(|s| s / 60.0),
             warm: kernel.record.warm,
             image_bytes: fs::metadata(kernel.path("image")?)?.len(),
@@ -115,41 +130,42 @@ fn btf_bytes(path: &Path) -> Result<u64> {
     Ok(file.section_by_name(".BTF").map_or(0, |s| s.size()))
 }
 
-fn table(ours: &Ours, defconfig: &DotConfig) -> String {
+/// The table as Markdown: a row for each figure, a column for each kernel.
+fn table(columns: &[Column]) -> String {
     let mega = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
-    let not_measured = "not measured";
-    let (def_built_in, def_modules) = defconfig.counts();
-    let cpu = match ours.cpu_minutes {
-        Some(minutes) if ours.warm => format!("{minutes:.0} (warm tree)"),
-        Some(minutes) => format!("{minutes:.0}"),
-        None => not_measured.to_owned(),
+    let measured = |cell: &dyn Fn(&Figures) -> String| -> Vec<String> {
+        let cell = |c: &Column| c.built.as_ref().map_or_else(|| NOT_MEASURED.to_owned(), cell);
+        columns.iter().map(cell).collect()
     };
     let rows = [
-        ("options built in", ours.built_in.to_string(), def_built_in.to_string()),
-        ("options as modules", ours.modules_configured.to_string(), def_modules.to_string()),
-        ("CPU-minutes", cpu, not_measured.to_owned()),
-        ("`Image`", mega(ours.image_bytes), not_measured.to_owned()),
-        (
-            "zboot kernel, signed",
-            ours.zboot_bytes.map_or(not_measured.to_owned(), mega),
-            not_measured.to_owned(),
-        ),
-        (
-            "module files, stripped",
-            format!("{}, {}", ours.module_count, mega(ours.module_bytes)),
-            not_measured.to_owned(),
-        ),
+        ("release", measured(&|f| format!("`{}`", f.release))),
+        ("options built in", columns.iter().map(|c| c.options.0.to_string()).collect()),
+        ("options as modules", columns.iter().map(|c| c.options.1.to_string()).collect()),
+        ("CPU-minutes", measured(&cpu)),
+        ("`Image`", measured(&|f| mega(f.image_bytes))),
+        ("zboot kernel, signed", measured(&|f| f.zboot_bytes.map_or("not made".to_owned(), mega))),
+        ("module files, stripped", measured(&|f| format!("{}, {}", f.module_count, mega(f.module_bytes)))),
         (
             "BTF in the kernel, in modules",
-            format!("{}, {}", mega(ours.btf_bytes), mega(ours.module_btf_bytes)),
-            "0, 0 (off)".to_owned(),
+            measured(&|f| format!("{}, {}", mega(f.btf_bytes), mega(f.module_btf_bytes))),
         ),
     ];
-    let mut text = format!("| | {} | arm64 defconfig |\n| --- | --- | --- |\n", ours.release);
-    for (name, own, other) in rows {
-        text.push_str(&format!("| {name} | {own} | {other} |\n"));
+    let line = |name: &str, cells: &[String]| format!("| {name} | {} |\n", cells.join(" | "));
+    let titles: Vec<String> = columns.iter().map(|c| c.title.to_owned()).collect();
+    let rules = vec!["---".to_owned(); columns.len()];
+    let mut text = line("", &titles).replacen("|  |", "| |", 1) + &line("---", &rules);
+    for (name, cells) in &rows {
+        text.push_str(&line(name, cells));
     }
     text
+}
+
+fn cpu(figures: &Figures) -> String {
+    match figures.cpu_minutes {
+        Some(minutes) if figures.warm => format!("{minutes:.0} (warm tree)"),
+        Some(minutes) => format!("{minutes:.0}"),
+        None => NOT_MEASURED.to_owned(),
+    }
 }
 
 /// The document with another table between its two marks.
@@ -178,10 +194,8 @@ mod tests {
 
     #[test]
     fn what_was_not_measured_is_said() {
-        let ours = Ours {
+        let built = Figures {
             release: "6.18.15-x".to_owned(),
-            built_in: 2,
-            modules_configured: 1,
             cpu_minutes: Some(61.6),
             warm: false,
             image_bytes: 30_000_000,
@@ -191,10 +205,14 @@ mod tests {
             btf_bytes: 5_000_000,
             module_btf_bytes: 100_000,
         };
-        let defconfig = DotConfig::parse("CONFIG_A=y\nCONFIG_B=m\nCONFIG_C=m\n").expect("config");
-        let text = table(&ours, &defconfig);
+        let columns = [
+            Column { title: "this", options: (2, 1), built: Some(built) },
+            Column { title: "other", options: (1, 2), built: None },
+        ];
+        let text = table(&columns);
+        assert!(text.starts_with("| | this | other |\n| --- | --- | --- |\n"), "{text}");
         assert!(text.contains("| options as modules | 1 | 2 |"), "{text}");
         assert!(text.contains("| CPU-minutes | 62 | not measured |"), "{text}");
-        assert!(text.contains("| zboot kernel, signed | not measured |"), "{text}");
+        assert!(text.contains("| zboot kernel, signed | not made | not measured |"), "{text}");
     }
 }

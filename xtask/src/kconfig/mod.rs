@@ -4,12 +4,14 @@
 mod check;
 mod diff;
 mod figures;
+mod measure;
 mod prove_warm;
 mod source;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args as ClapArgs, Subcommand};
+use fs_err as fs;
 use fw_build::Result;
 use fw_build::board::Switch;
 use fw_build::kconfig::Btf;
@@ -32,6 +34,7 @@ use crate::screen::Screen;
   cargo xtask kconfig diff --against armbian.config      any .config, config.gz or kernel with IKCONFIG
   cargo xtask kconfig diff --kernel lts-6.12             the selected kernel and another pin
   cargo xtask kconfig figures --write                    the table in docs/kernel.md
+  cargo xtask kconfig figures --measure no-btf           builds this kernel without BTF first, to compare with
   cargo xtask kconfig prove-warm --btf                   that a warm tree changes no byte (nightly)")]
 pub struct Args {
     #[command(subcommand)]
@@ -55,11 +58,14 @@ enum Action {
         #[arg(long, value_name = "PIN")]
         kernel: Option<String>,
     },
-    /// Print size and time of the built kernel beside arm64's defconfig.
+    /// Print size and time of the built kernel, of the same without BTF and of arm64's defconfig.
     Figures {
         /// Write the table to `docs/kernel.md` instead.
         #[arg(long)]
         write: bool,
+        /// Build this kernel first, to compare with; may be given several times. It stays in the store.
+        #[arg(long = "measure", value_name = "KERNEL")]
+        others: Vec<measure::Other>,
     },
     /// Build a small kernel warm and cold and compare every byte (some 10 CPU-minutes, twice that with --btf).
     ProveWarm {
@@ -78,7 +84,7 @@ pub fn run(args: &Args) -> Result<Exit> {
     match &args.action {
         Action::Check { kernels } => check::run(&cx, kernels),
         Action::Diff { against, kernel } => diff::run(&cx, against.as_deref(), kernel.as_deref()),
-        Action::Figures { write } => figures::run(&cx, *write),
+        Action::Figures { write, others } => figures::run(&cx, *write, others),
         Action::ProveWarm { btf } => prove_warm::run(&cx, if *btf { Btf::On } else { Btf::Off }),
     }
 }
@@ -107,6 +113,14 @@ fn board_btf(cx: &Context) -> Btf {
         Switch::On => Btf::On,
         Switch::Off => Btf::Off,
     }
+}
+
+/// Changes the choice of BTF in the board's file below `root`, which is a copy.
+fn set_btf(root: &Path, btf: Btf) -> Result<()> {
+    let path = root.join("boards/nanopi-m6.toml");
+    let board = fs::read_to_string(&path)?;
+    let wanted = if btf == Btf::On { "btf = \"on\"" } else { "btf = \"off\"" };
+    Ok(fs::write(path, board.replace("btf = \"on\"", wanted).replace("btf = \"off\"", wanted))?)
 }
 
 /// The configuration that the fragments make of a pin, as text.

@@ -120,10 +120,8 @@ fn fixture(cx: &Context, root: &Path, btf: Btf, more: &str) -> Result<()> {
         let entry = entry?;
         fs::copy(entry.path(), root.join("vendor-manifests").join(entry.file_name()))?;
     }
-    let board = fs::read_to_string(cx.root.join("boards/nanopi-m6.toml"))?;
-    let wanted = if btf == Btf::On { "btf = \"on\"" } else { "btf = \"off\"" };
-    let board = board.replace("btf = \"on\"", wanted).replace("btf = \"off\"", wanted);
-    fs::write(root.join("boards/nanopi-m6.toml"), board)?;
+    fs::copy(cx.root.join("boards/nanopi-m6.toml"), root.join("boards/nanopi-m6.toml"))?;
+    super::set_btf(root, btf)?;
     let config = root.join("kernel-config");
     for name in FRAGMENTS {
         let text = if name == "base.config" { format!("{SMALL}{more}") } else { "# nothing\n".to_owned() };

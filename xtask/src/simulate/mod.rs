@@ -7,7 +7,9 @@
 //! is said in `docs/soc-model.md`.
 
 pub mod check;
+pub mod drivers;
 pub mod faults;
+pub mod grub;
 pub mod image;
 pub mod interactive;
 pub mod kernel_tree;
@@ -16,6 +18,8 @@ pub mod report;
 pub mod say;
 pub mod session;
 pub mod setup;
+#[cfg(test)]
+mod sketch;
 pub mod stop;
 pub mod suite;
 pub mod symbols;
@@ -29,12 +33,13 @@ use clap::{Args as ClapArgs, ValueEnum};
 use fw_build::{Failure, Result};
 use rk3588_model::machine::Machine;
 
+use self::grub::Typist;
 use self::report::Report;
 use self::session::{End, Goal, Session};
 use self::setup::{Dram, Plugged, Source};
 use crate::exit::Exit;
 
-/// Instructions of a run by default: five times what the kernel's take-over needs.
+/// Instructions of a run by default: three times what the kernel's first program needs.
 const MAX_INSTRUCTIONS: u64 = 12_000_000_000;
 
 /// Executes an image on a model of the RK3588, from the boot ROM on.
@@ -47,6 +52,9 @@ const MAX_INSTRUCTIONS: u64 = 12_000_000_000;
   cargo xtask simulate --dram 16 --emmc other.img  another board
   cargo xtask simulate --boot-source spi out/nanopi-m6-spi.bin --sd other.img
                                                    the loader for serial flash, and a system on a card
+  cargo xtask simulate --until init                the kernel's drivers: which devices are bound, which are not
+  cargo xtask simulate --until init --append 'earlycon loglevel=8'
+                                                   arguments for the kernel, typed into GRUB's editor
   cargo xtask simulate --until spl --trace mmio    every access to a device register
   cargo xtask simulate --check                     what every image of this project must show
   cargo xtask simulate --faults                    known faults, one at a time: is each of them named?
@@ -81,6 +89,9 @@ pub struct Args {
     /// Commands for U-Boot's prompt, separated by `;`; the boot goes on behind them if the goal is later.
     #[arg(long = "type", value_name = "COMMANDS")]
     commands: Option<String>,
+    /// Arguments for the kernel, typed into GRUB's editor; nothing on the medium is changed.
+    #[arg(long, value_name = "ARGS", conflicts_with_all = ["interactive", "check", "faults"])]
+    append: Option<String>,
     /// U-Boot's prompt on this terminal.
     #[arg(long, conflicts_with_all = ["json", "commands", "trace"])]
     interactive: bool,
@@ -120,6 +131,8 @@ pub enum Until {
     Grub,
     /// The kernel runs at its own addresses.
     Kernel,
+    /// The kernel starts its first program: every built-in driver has been asked.
+    Init,
 }
 
 impl Until {
@@ -132,6 +145,8 @@ impl Until {
             Until::Shell => Goal::Prompt,
             Until::Grub => Goal::Banner(Stage::Grub),
             Until::Kernel => Goal::KernelTakesOver,
+            // Linux `init/main.c`, `run_init_process`.
+            Until::Init => Goal::Line("Run /init as init process".to_owned()),
         }
     }
 
@@ -143,6 +158,7 @@ impl Until {
             Until::Shell => "U-Boot's prompt",
             Until::Grub => "GRUB",
             Until::Kernel => "the kernel's take-over",
+            Until::Init => "the kernel's first program",
         }
     }
 }
@@ -176,6 +192,9 @@ pub fn run(args: &Args) -> Result<Exit> {
     if args.interactive {
         return interactive::run(session);
     }
+    if let Some(arguments) = appended(args)? {
+        session.at_menu(Typist::with_arguments(&arguments));
+    }
     let mut tracer = trace::Tracer::new(args.trace, &symbols).with_signs_of_life();
     let quiet = args.json;
     let mut show = |bytes: &[u8]| {
@@ -186,13 +205,26 @@ pub fn run(args: &Args) -> Result<Exit> {
         }
     };
     let end = drive(args, &mut session, &mut tracer, &mut show);
-    let report = Report::new(args.until.name(), &plugged, session, end, &mut symbols);
+    let drivers = if args.until == Until::Init { session.drivers() } else { None };
+    let report = Report::new(args.until.name(), &plugged, session, end, &mut symbols).with_drivers(drivers);
     if args.json {
         say::data(format_args!("{}", report.json()));
     } else {
         say::data(format_args!("\n\n{report}"));
     }
     Ok(report.exit())
+}
+
+/// What is typed behind the kernel's arguments: for its first program's sake it must tell about its drivers.
+fn appended(args: &Args) -> Result<Option<String>> {
+    let wanted = (args.until == Until::Init).then_some(drivers::log::ARGUMENTS);
+    let words: Vec<&str> = wanted.into_iter().chain(args.append.as_deref()).collect();
+    let text = words.join(" ");
+    if text.bytes().any(|b| !matches!(b, b' '..=b'~')) {
+        return Err(Failure::new("`--append` cannot be typed into GRUB's editor")
+            .why("it has characters that are not printable ASCII"));
+    }
+    Ok((!text.is_empty()).then_some(text))
 }
 
 /// What the options plug in.
@@ -244,7 +276,7 @@ fn drive(
                 return End::Stopped(stop);
             }
         }
-        if !matches!(args.until, Until::Grub | Until::Kernel) {
+        if !matches!(args.until, Until::Grub | Until::Kernel | Until::Init) {
             return End::Reached;
         }
         session.boot();

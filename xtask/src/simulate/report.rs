@@ -6,6 +6,7 @@ use std::fmt;
 use boot_log::{Class, Diagnosis, Stage};
 use serde_json::json;
 
+use super::drivers::{self, Drivers};
 use super::session::{End, Point, Session};
 use super::setup::Plugged;
 use super::stop::{self, Stop, Why};
@@ -28,6 +29,7 @@ pub struct Report<'r> {
     passed: bool,
     figures: Option<Figures>,
     unknown: Vec<String>,
+    drivers: Option<Drivers>,
 }
 
 /// What a run took.
@@ -76,7 +78,14 @@ impl<'r> Report<'r> {
                 guest_bytes: machine.ram.resident_bytes(),
             }),
             unknown: machine.soc.reports.all().map(ToString::to_string).collect(),
+            drivers: None,
         }
+    }
+
+    /// With the kernel's devices.
+    #[must_use]
+    pub fn with_drivers(self, drivers: Option<Drivers>) -> Report<'r> {
+        Report { drivers, ..self }
     }
 
     /// Of a board whose boot ROM found nothing.
@@ -91,6 +100,7 @@ impl<'r> Report<'r> {
             passed: false,
             figures: None,
             unknown: Vec::new(),
+            drivers: None,
         }
     }
 
@@ -115,7 +125,7 @@ impl<'r> Report<'r> {
     }
 
     /// As JSON: `image`, `goal`, `passed`, `failed_in` (a stage's id or null), `timeline`, `stop`, `diagnosis`
-    /// (as `cargo xtask diagnose --json`), `figures`, `unknown`.
+    /// (as `cargo xtask diagnose --json`), `figures`, `unknown`, `drivers` (null but for `--until init`).
     pub fn json(&self) -> serde_json::Value {
         let timeline: Vec<_> = self
             .timeline
@@ -158,6 +168,7 @@ impl<'r> Report<'r> {
             "diagnosis": diagnose::json(&self.diagnosis),
             "figures": figures,
             "unknown": self.unknown,
+            "drivers": self.drivers.as_ref().map(drivers::json),
         })
     }
 }
@@ -201,6 +212,9 @@ impl fmt::Display for Report<'_> {
             if self.unknown.len() > LISTED {
                 writeln!(f, "  … and {} more (`--json` lists all)", self.unknown.len() - LISTED)?;
             }
+        }
+        if let Some(drivers) = &self.drivers {
+            write!(f, "\nthe kernel's devices:\n{drivers}")?;
         }
         writeln!(f)?;
         if self.passed {

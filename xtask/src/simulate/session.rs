@@ -11,6 +11,8 @@ use fw_image::fdt::Tree;
 use rk3588_model::machine::marks::Stage as Entered;
 use rk3588_model::machine::{CONSOLE, Death, Machine, Pause};
 
+use super::drivers::{Drivers, Touched, log};
+use super::grub::Typist;
 use super::image::Load;
 use super::kernel_tree;
 use super::stop::{self, Stop, Why};
@@ -25,8 +27,6 @@ const KEPT_LINES: usize = 20_000;
 /// U-Boot's question before it boots, and its prompt (`CONFIG_SYS_PROMPT`).
 const AUTOBOOT: &str = "Hit any key to stop autoboot";
 const PROMPT: &str = "=>";
-/// GRUB's menu, waiting.
-const COUNTDOWN: &str = "will be executed automatically";
 
 /// Lines after which nothing more is to be expected, at whatever stage. Upstream's own words.
 const DEAD_ENDS: [&str; 10] = [
@@ -111,8 +111,10 @@ pub struct Session<'r> {
     marks_seen: usize,
     limit: u64,
     stop_autoboot: bool,
-    hurry: bool,
+    at_menu: Option<Typist>,
     taken_over: bool,
+    /// What firmware has touched without a model.
+    before_kernel: Touched,
 }
 
 impl<'r> Session<'r> {
@@ -133,8 +135,9 @@ impl<'r> Session<'r> {
             marks_seen: 0,
             limit,
             stop_autoboot: false,
-            hurry: false,
+            at_menu: None,
             taken_over: false,
+            before_kernel: Touched::new(),
         }
     }
 
@@ -250,9 +253,21 @@ impl<'r> Session<'r> {
         self.stop_autoboot = true;
     }
 
-    /// Presses Enter in GRUB's menu: its three seconds of waiting are executed like everything else.
-    pub fn hurry(&mut self) {
-        self.hurry = true;
+    /// Has somebody sit at GRUB's menu.
+    pub fn at_menu(&mut self, typist: Typist) {
+        self.at_menu = Some(typist);
+    }
+
+    /// Which devices the kernel found drivers for so far; nothing before it has taken over.
+    pub fn drivers(&self) -> Option<Drivers> {
+        let given = kernel_tree::read(&self.machine)?;
+        let tree = Tree::parse(&given).ok()?;
+        let touched = self.machine.soc.unmodelled().iter().filter_map(|(page, all)| {
+            let of_kernel = all - self.before_kernel.get(page).unwrap_or(&0);
+            (of_kernel > 0).then_some((*page, of_kernel))
+        });
+        let log = log::read(self.lines.iter().map(String::as_str));
+        Some(Drivers::of(&log, &tree, &touched.collect()))
     }
 
     /// Complete lines of the console so far, without escape sequences.
@@ -320,7 +335,10 @@ impl<'r> Session<'r> {
 
     fn note_marks(&mut self) {
         for mark in &self.machine.marks()[self.marks_seen..] {
-            self.taken_over |= mark.stage == Entered::Kernel;
+            if mark.stage == Entered::Kernel {
+                self.taken_over = true;
+                self.before_kernel.clone_from(self.machine.soc.unmodelled());
+            }
             self.timeline.push(Point {
                 what: format!("{} at EL{}, {:#x}", stop::entered(mark.stage), mark.el, mark.pc),
                 instructions: mark.instructions,
@@ -357,13 +375,12 @@ impl<'r> Session<'r> {
                 });
             }
         }
+        if let Some(keys) = self.at_menu.as_mut().and_then(|typist| typist.feed(&bytes)) {
+            self.machine.type_text(&keys);
+        }
         let new = self.console.feed(&bytes);
         let room = KEPT_LINES - self.lines.len().min(KEPT_LINES);
         self.lines.extend(new.into_iter().take(room));
-        if self.hurry && self.new_lines().any(|line| line.contains(COUNTDOWN)) {
-            self.hurry = false;
-            self.machine.type_text(b"\r");
-        }
         if self.stop_autoboot && self.console.rest().is_some_and(|r| r.contains(AUTOBOOT)) {
             self.stop_autoboot = false;
             self.machine.type_text(b" ");

@@ -166,7 +166,10 @@ mod xhci {
 mod core {
     pub const RANGE: std::ops::Range<u32> = 0xc100..0xcd00;
     pub const ID: u32 = 0xc120;
+    pub const PARAMETERS_0: u32 = 0xc140;
     pub const DEVICE_CONTROL: u32 = 0xc704;
+    /// Host and device (`DWC3_GHWPARAMS0_MODE_DRD`), as the controller of a port with `dr_mode = "otg"` must be.
+    pub const PARAMETERS_0_VALUE: u32 = 2;
     /// "U3": a DesignWare USB3 core (`DWC3_GSNPSID_MASK`). The revision was not read from a board.
     pub const ID_VALUE: u32 = 0x5533_310a;
     /// `DWC3_DCTL_CSFTRST` clears itself.
@@ -190,6 +193,7 @@ impl Device for Xhci {
             xhci::PORT_1 | xhci::PORT_2 => xhci::PORT_VALUE,
             xhci::PROTOCOLS..0x8a0 => xhci::PROTOCOL_WORDS[((offset - xhci::PROTOCOLS) / 4) as usize],
             core::ID => core::ID_VALUE,
+            core::PARAMETERS_0 => core::PARAMETERS_0_VALUE,
             _ if offset < 0x8a0 => return Read::Plain,
             _ if core::RANGE.contains(&offset) => return Read::Plain,
             _ => return Read::Unknown,

@@ -15,7 +15,7 @@ use crate::dram::DramSize;
 use crate::events::Event;
 use crate::ram::Ram;
 use crate::soc::devices::{Parts, Supplies};
-use crate::soc::{Override, Soc};
+use crate::soc::{Override, Soc, map};
 use crate::storage::Disk;
 use marks::{Mark, Stage};
 use std::ops::Range;
@@ -25,9 +25,6 @@ pub const CONSOLE: usize = 2;
 /// Where a warm reset starts the core: the boot ROM's reset vector is remapped to PMU SRAM by then (TF-A
 /// `rk3588/drivers/secure/secure.c`, `sgrf_init`; `PMUSRAM_BASE`).
 const WARM_RESET_ADDRESS: u64 = 0xff10_0000;
-/// On-chip SRAM beside DRAM: system SRAM with the mailbox, SRAM, PMU SRAM (`rk3588-base.dtsi`, TF-A
-/// `rk3588_def.h`).
-const SRAM: [Range<u64>; 2] = [0xfd60_0000..0xfd70_0000, 0xff00_0000..0xff20_0000];
 /// Virtual addresses of a kernel: the upper half.
 const KERNEL: Range<u64> = 0xffff_0000_0000_0000..u64::MAX;
 /// Instructions between two looks at the console.
@@ -148,7 +145,7 @@ impl Machine {
     pub fn power_on(board: Board) -> Result<Self, bootrom::Error> {
         let Board { dram, mut spi, mut sd, mut emmc, otp, seed, supplies, .. } = board;
         let mut banks = tags::banks(dram);
-        banks.extend(SRAM);
+        banks.extend(map::SRAM);
         let mut ram = Ram::new(&banks, board.memory_limit_bytes);
         let media = [
             (BootSource::Spi, spi.as_mut()),

@@ -3,6 +3,14 @@
 //!
 //! Bases after TF-A `rk3588_def.h` and Linux `rk3588-base.dtsi`. Nothing here has behaviour.
 
+use std::ops::Range;
+
+/// First and one past the last address of the register space below 4 GiB.
+pub const REGISTER_SPACE: Range<u64> = 0xf000_0000..0x1_0000_0000;
+/// On-chip SRAM beside DRAM: system SRAM with the mailbox, SRAM, PMU SRAM (`rk3588-base.dtsi`, TF-A
+/// `rk3588_def.h`).
+pub const SRAM: [Range<u64>; 2] = [0xfd60_0000..0xfd70_0000, 0xff00_0000..0xff20_0000];
+
 /// What answers in a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -229,6 +237,14 @@ pub const BLOCKS: &[Block] = &[
     block("pcie dbi", 0xa_4000_0000, 0x0200_0000, Kind::Plain),
 ];
 
+/// Whether nothing but registers that keep what is written answers at an address: neither a model nor memory.
+pub fn registers_only(address: u64) -> bool {
+    match find(address) {
+        Some(block) => block.kind == Kind::Plain,
+        None => REGISTER_SPACE.contains(&address) && !SRAM.iter().any(|range| range.contains(&address)),
+    }
+}
+
 /// The block of an address.
 pub fn find(address: u64) -> Option<&'static Block> {
     let at = BLOCKS.partition_point(|block| block.base <= address).checked_sub(1)?;
@@ -258,5 +274,12 @@ mod tests {
         assert_eq!(find(0xfd7c_01b8).map(|b| b.kind), Some(Kind::Cru));
         assert!(find(0xfeb5_1000).is_none());
         assert!(find(0).is_none());
+    }
+
+    #[test]
+    fn a_gpu_is_registers_only_and_a_uart_or_memory_is_not() {
+        assert!(registers_only(0xfb00_0000) && registers_only(0xfeb5_1000));
+        let others = [0xfeb5_0000, 0xfd5b_0000, 0xff00_1000, 0xfd60_0000, 0x0010_f000];
+        assert!(!others.into_iter().any(registers_only));
     }
 }

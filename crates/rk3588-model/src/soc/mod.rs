@@ -13,6 +13,8 @@ pub mod scmi;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use crate::behaviour::{Behaviour, Behaviours};
 use crate::bus::{Access, BusFault, LevelChange, Lines, Mmio, SysReg, TimerLines, Width};
 use crate::devices::{Cx, Lines as DeviceLines, Read, Write};
@@ -23,9 +25,6 @@ use devices::{Devices, Parts};
 use map::{Block, Kind};
 use registers::Registers;
 use reports::{Place, Report, Reports};
-
-/// First and one past the last address of the register space below 4 GiB.
-const REGISTER_SPACE: std::ops::Range<u64> = 0xf000_0000..0x1_0000_0000;
 
 /// `PMU2_CPU_AUTO_PWR_CON(0)` (TF-A `rk3588/drivers/pmu/pmu.h`).
 const CORE0_AUTO_POWER: u64 = 0xfd8d_8010;
@@ -79,6 +78,7 @@ pub struct Soc {
     lines: DeviceLines,
     last: Option<LastAccess>,
     accesses: u64,
+    unmodelled: BTreeMap<u64, u64>,
     unknown_hit: bool,
     scmi: scmi::Scmi,
     marks: Vec<Mark>,
@@ -100,6 +100,7 @@ impl Soc {
             lines: DeviceLines::default(),
             last: None,
             accesses: 0,
+            unmodelled: BTreeMap::new(),
             unknown_hit: false,
             scmi: scmi::Scmi::default(),
             marks: Vec::new(),
@@ -116,6 +117,11 @@ impl Soc {
     /// Accesses to registers so far.
     pub fn accesses(&self) -> u64 {
         self.accesses
+    }
+
+    /// Accesses so far to registers that only keep what is written, by the address of their page of 4 KiB.
+    pub fn unmodelled(&self) -> &BTreeMap<u64, u64> {
+        &self.unmodelled
     }
 
     /// Hand-overs since the last call.
@@ -248,13 +254,16 @@ impl Soc {
 
     fn note(&mut self, access: &Access<'_>, block: Option<&Block>, last: LastAccess) {
         self.accesses += 1;
+        if block.is_none_or(|block| block.kind == Kind::Plain) {
+            *self.unmodelled.entry(last.address & !0xfff).or_default() += 1;
+        }
         self.last = Some(LastAccess { pc: access.pc, block: block.map(|b| b.name), ..last });
     }
 }
 
 /// Whether something may answer at all: the register space, and what PCIe has above DRAM.
 fn answers(block: Option<&Block>, address: u64) -> Result<(), BusFault> {
-    (block.is_some() || REGISTER_SPACE.contains(&address)).then_some(()).ok_or(BusFault)
+    (block.is_some() || map::REGISTER_SPACE.contains(&address)).then_some(()).ok_or(BusFault)
 }
 
 impl Mmio for Soc {

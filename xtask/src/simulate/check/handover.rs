@@ -11,6 +11,7 @@ use rk3588_model::events::Event;
 use super::identity::mac;
 use super::runs::Boot;
 use super::{Judged, Wanted, judged};
+use crate::simulate::drivers::log;
 
 /// Nodes that loaders put into the tree: the rest must be the file's.
 const ADDED: [&str; 4] = ["/chosen", "/memory", "/reserved-memory", "/firmware"];
@@ -28,7 +29,7 @@ pub fn judge(wanted: &Wanted<'_>, boot: &Boot) -> Result<Vec<Judged>> {
         String::from_utf8_lossy(&subject.on_boot(crate::simulate::faults::subject::GRUB_CFG)?).into_owned();
     let config = grubcfg::parse(&config).map_err(|e| Failure::new("cannot read `grub.cfg`").why(e))?;
     let taken_over = match (&boot.stopped, boot.taken_over) {
-        (None, true) => Ok(format!("after {} million instructions", boot.instructions / 1_000_000)),
+        (None, Some(instructions)) => Ok(format!("after {} million instructions", instructions / 1_000_000)),
         (why, _) => Err(why.clone().unwrap_or_else(|| "it did not".to_owned())),
     };
     let with_tree = |judge: &dyn Fn(&Tree<'_>) -> Result<String, String>| {
@@ -40,7 +41,10 @@ pub fn judge(wanted: &Wanted<'_>, boot: &Boot) -> Result<Vec<Judged>> {
         judged("the kernel takes over", taken_over),
         judged("the kernel is given the ESP's device tree", with_tree(&|tree| same_tree(tree, &dtb))),
         judged("`ethernet0` has U-Boot's MAC address", with_tree(&|tree| ethernet(tree, boot))),
-        judged("the command line is GRUB's default entry's", with_tree(&|tree| command_line(tree, &config))),
+        judged(
+            "the command line is GRUB's default entry's, and what was typed behind it",
+            with_tree(&|tree| command_line(tree, &config)),
+        ),
         judged("nothing is written to a medium", no_writes(&boot.events)),
     ];
     let names = config.entries.iter().map(|e| e.name.as_str()).chain([grubcfg::RESET_NAME]);
@@ -91,10 +95,11 @@ fn command_line(tree: &Tree<'_>, config: &Config) -> Result<String, String> {
         Some((first, rest)) if first.starts_with(BOOT_IMAGE) => rest,
         _ => given.as_str(),
     };
-    if arguments.trim_end() == wanted.trim_end() {
+    let wanted = format!("{} {}", wanted.trim_end(), log::ARGUMENTS);
+    if arguments.trim_end() == wanted {
         return Ok(format!("{} bytes", wanted.len()));
     }
-    Err(format!("`{given}`, `grub.cfg` says `{wanted}`"))
+    Err(format!("`{given}` and not `{wanted}`"))
 }
 
 fn no_writes(events: &[Event]) -> Result<String, String> {
@@ -116,51 +121,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-
-    /// A node: name, properties, children.
-    type Sketch<'a> = (&'a str, &'a [(&'a str, &'a [u8])], &'a [&'a str]);
-
-    /// A device tree of a root with one level of nodes, some of which have empty children (Devicetree specification
-    /// 0.4, chapter 5).
-    fn dtb(nodes: &[Sketch<'_>]) -> Vec<u8> {
-        let (mut body, mut strings) = (Vec::new(), Vec::new());
-        let word = |body: &mut Vec<u8>, value: usize| body.extend((value as u32).to_be_bytes());
-        let text = |body: &mut Vec<u8>, bytes: &[u8]| {
-            body.extend(bytes);
-            body.resize(body.len().next_multiple_of(4), 0);
-        };
-        let begin = |body: &mut Vec<u8>, name: &str| {
-            word(body, 1);
-            text(body, format!("{name}\0").as_bytes());
-        };
-        begin(&mut body, "");
-        for (name, properties, children) in nodes {
-            begin(&mut body, name);
-            for (property, value) in *properties {
-                word(&mut body, 3);
-                word(&mut body, value.len());
-                word(&mut body, strings.len());
-                strings.extend(format!("{property}\0").into_bytes());
-                text(&mut body, value);
-            }
-            for child in *children {
-                begin(&mut body, child);
-                word(&mut body, 2);
-            }
-            word(&mut body, 2);
-        }
-        word(&mut body, 2);
-        word(&mut body, 9);
-        let (header, reserved) = (40, 16);
-        let strings_at = header + reserved + body.len();
-        let sizes = [strings_at + strings.len(), header + reserved, strings_at, header, 17, 16, 0];
-        let mut all = 0xd00d_feed_u32.to_be_bytes().to_vec();
-        sizes.into_iter().for_each(|value| word(&mut all, value));
-        word(&mut all, strings.len());
-        word(&mut all, body.len());
-        all.resize(header + reserved, 0);
-        [all, body, strings].concat()
-    }
+    use crate::simulate::sketch::Sketch;
 
     fn parse(bytes: &[u8]) -> Tree<'_> {
         Tree::parse(bytes).expect("a device tree")
@@ -181,11 +142,16 @@ mod tests {
 
     #[test]
     fn must_fail_a_tree_that_lacks_a_node_of_the_file_or_has_another() {
-        let file = dtb(&[("cpus", &[], &["cpu@0"]), ("soc", &[], &[])]);
-        let fixed_up =
-            dtb(&[("cpus", &[], &["cpu@0"]), ("soc", &[], &[]), ("chosen", &[], &["framebuffer"])]);
-        let short = dtb(&[("cpus", &[], &[]), ("soc", &[], &[])]);
-        let other = dtb(&[("cpus", &[], &["cpu@0"]), ("soc", &[], &["usb"])]);
+        let cpus = |cpu: bool| {
+            let node = Sketch::new("cpus");
+            if cpu { node.below(Sketch::new("cpu@0")) } else { node }
+        };
+        let root = |cpu, soc: Sketch| Sketch::new("").below(cpus(cpu)).below(soc);
+        let chosen = Sketch::new("chosen").below(Sketch::new("framebuffer"));
+        let file = root(true, Sketch::new("soc")).dtb();
+        let fixed_up = root(true, Sketch::new("soc")).below(chosen).dtb();
+        let short = root(false, Sketch::new("soc")).dtb();
+        let other = root(true, Sketch::new("soc").below(Sketch::new("usb"))).dtb();
         assert_eq!(same_tree(&parse(&fixed_up), &file), Ok("3 nodes".to_owned()));
         let lacks = same_tree(&parse(&short), &file).expect_err("a node is missing");
         assert!(lacks.contains("`/cpus/cpu@0`"), "{lacks}");
@@ -199,26 +165,30 @@ mod tests {
             let answer = vec![format!("ethaddr={ethaddr}")];
             Boot { answers: BTreeMap::from([("printenv ethaddr".into(), answer)]), ..Boot::default() }
         };
+        let eth = |mac: &[u8]| Sketch::new("eth").with("local-mac-address", mac);
         let with = |mac: &[u8]| {
-            dtb(&[("aliases", &[("ethernet0", b"/eth\0")], &[]), ("eth", &[("local-mac-address", mac)], &[])])
+            let aliases = Sketch::new("aliases").text("ethernet0", "/eth");
+            Sketch::new("").below(aliases).below(eth(mac)).dtb()
         };
         let ours = [0x32, 1, 2, 3, 4, 5];
         assert!(ethernet(&parse(&with(&ours)), &answers("32:01:02:03:04:05")).is_ok());
         assert!(ethernet(&parse(&with(&ours)), &answers("32:01:02:03:04:06")).is_err());
         assert!(ethernet(&parse(&with(&[0; 6])), &answers("32:01:02:03:04:05")).is_err());
         assert!(ethernet(&parse(&with(&ours)), &Boot::default()).is_err());
-        let nowhere = dtb(&[("eth", &[("local-mac-address", &ours)], &[])]);
+        let nowhere = Sketch::new("").below(eth(&ours)).dtb();
         assert!(ethernet(&parse(&nowhere), &answers("32:01:02:03:04:05")).is_err());
     }
 
     #[test]
     fn must_fail_another_command_line_than_the_default_entrys() {
         let config = Config::image("v1.10.9", "talos.platform=metal console=ttyS2");
-        let given = |line: &str| dtb(&[("chosen", &[("bootargs", format!("{line}\0").as_bytes())], &[])]);
-        let right = "BOOT_IMAGE=/A/vmlinuz talos.platform=metal console=ttyS2";
+        let given = |line: &str| Sketch::new("").below(Sketch::new("chosen").text("bootargs", line)).dtb();
+        let right = &format!("BOOT_IMAGE=/A/vmlinuz talos.platform=metal console=ttyS2 {}", log::ARGUMENTS);
         assert!(command_line(&parse(&given(right)), &config).is_ok());
+        let short = right.replace(" console=ttyS2", "");
+        assert!(command_line(&parse(&given(&short)), &config).is_err());
         assert!(command_line(&parse(&given("BOOT_IMAGE=/A/vmlinuz talos.platform=metal")), &config).is_err());
         assert!(command_line(&parse(&given(&format!("{right} init=/bin/sh"))), &config).is_err());
-        assert!(command_line(&parse(&dtb(&[("chosen", &[], &[])])), &config).is_err());
+        assert!(command_line(&parse(&Sketch::new("").below(Sketch::new("chosen")).dtb()), &config).is_err());
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod clocks;
 pub mod dram;
+pub mod drivers;
 pub mod handover;
 pub mod identity;
 pub mod loader;
@@ -52,5 +53,6 @@ pub fn run(wanted: &Wanted<'_>) -> Result<Vec<Judged>> {
     all.extend(clocks::judge(wanted, &seen.full));
     all.extend(order::judge(&seen.orders));
     all.extend(handover::judge(wanted, &seen.full)?);
+    all.extend(drivers::judge(&seen.full, wanted.subject.partitions));
     Ok(all)
 }

@@ -13,7 +13,10 @@ use rk3588_model::storage::Disk;
 
 use super::Wanted;
 use super::order::{Content, Order};
+use crate::simulate::Until;
+use crate::simulate::drivers::{Drivers, log};
 use crate::simulate::faults::subject::Subject;
+use crate::simulate::grub::Typist;
 use crate::simulate::kernel_tree;
 use crate::simulate::say;
 use crate::simulate::session::{End, Goal, Session};
@@ -40,8 +43,12 @@ pub struct Boot {
     pub events: Vec<Event>,
     /// The device tree that the kernel was given.
     pub tree: Vec<u8>,
-    /// Whether the kernel took over.
-    pub taken_over: bool,
+    /// Instructions up to the kernel's take-over; `None`: it did not.
+    pub taken_over: Option<u64>,
+    /// Why the kernel went no further than it should, if so.
+    pub stopped_in_kernel: Option<String>,
+    /// Which devices it found drivers for.
+    pub drivers: Option<Drivers>,
     /// Instructions executed.
     pub instructions: u64,
 }
@@ -155,6 +162,7 @@ fn boot(subject: &Subject, rules: &Rules, plan: &Plan) -> Result<Boot> {
     let mut session = Session::new(machine, subject.loads.clone(), rules, LIMIT);
     let stop = match plan {
         Plan::Full => ask(&mut session, &mut seen, &QUESTIONS).or_else(|| {
+            session.at_menu(Typist::with_arguments(log::ARGUMENTS));
             session.boot();
             to(&mut session, &Goal::KernelTakesOver)
         }),
@@ -163,11 +171,15 @@ fn boot(subject: &Subject, rules: &Rules, plan: &Plan) -> Result<Boot> {
         Plan::Order(_) => to(&mut session, &Goal::Banner(Stage::Grub)),
     };
     seen.stopped = stop;
-    seen.lines = session.lines().to_vec();
-    seen.taken_over = session.taken_over();
-    seen.instructions = session.machine.cpu.instructions();
     seen.events = session.machine.soc.events.all().to_vec();
     seen.tree = kernel_tree::read(&session.machine).unwrap_or_default();
+    if session.taken_over() {
+        seen.taken_over = Some(session.machine.cpu.instructions());
+        seen.stopped_in_kernel = to(&mut session, &Until::Init.goal());
+        seen.drivers = session.drivers();
+    }
+    seen.lines = session.lines().to_vec();
+    seen.instructions = session.machine.cpu.instructions();
     Ok(seen)
 }
 

@@ -21,6 +21,7 @@ use rk3588_model::machine::{Board, Machine};
 use self::subject::Subject;
 use self::table::{ALL, Expected, Fault};
 use super::Until;
+use super::grub::Typist;
 use super::image;
 use super::report;
 use super::say;
@@ -118,7 +119,7 @@ fn boot(subject: &Subject, rules: &Rules, mut board: Board, until: Until) -> See
         }
     };
     let mut session = Session::new(machine, loads, rules, LIMIT);
-    session.hurry();
+    session.at_menu(Typist::in_a_hurry());
     let end = session.run(&until.goal(), &mut |_| {});
     session.conclude(&end);
     let (reached, stage) = match &end {

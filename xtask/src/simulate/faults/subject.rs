@@ -43,6 +43,8 @@ pub struct Subject {
     pub fit: Fit,
     /// What the FIT loads.
     pub loads: Vec<Load>,
+    /// How many partitions it has.
+    pub partitions: usize,
     esp: Range<u64>,
     boot: Range<u64>,
     /// Places of files' contents on the medium.
@@ -95,7 +97,9 @@ impl Subject {
             (INITRAMFS, find(&boot, &on_boot(INITRAMFS)?, BLOCK_BYTES)?),
         ];
         let loads = crate::simulate::image::loads(&medium, FIT_LBA)?;
-        Ok(Subject { block, parsed, fit_bytes, fit, loads, esp, boot, places, medium })
+        let copy = table.primary.as_ref().or(table.backup.as_ref());
+        let partitions = copy.map_or(0, |copy| copy.partitions.len());
+        Ok(Subject { block, parsed, fit_bytes, fit, loads, partitions, esp, boot, places, medium })
     }
 
     /// A board with the image, sound, in the card's slot.

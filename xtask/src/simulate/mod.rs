@@ -111,7 +111,7 @@ pub struct Args {
     /// Print JSON instead of console and report.
     #[arg(long)]
     json: bool,
-    /// Give up after so many instructions.
+    /// Give up after so many instructions; 16 bytes that a device moves count as one.
     #[arg(long, value_name = "N", default_value_t = MAX_INSTRUCTIONS)]
     max_instructions: u64,
 }

@@ -165,7 +165,7 @@ impl<'r> Session<'r> {
 
     /// Executes up to `instructions`; what ended it, if it was not their number.
     pub fn step(&mut self, instructions: u64, show: &mut dyn FnMut(&[u8])) -> Option<Box<Stop>> {
-        let left = self.limit.saturating_sub(self.machine.cpu.instructions());
+        let left = self.limit.saturating_sub(self.machine.work());
         if left == 0 {
             return Some(self.stop(Why::Limit(self.limit)));
         }

@@ -87,6 +87,10 @@ impl Lines {
     }
 }
 
+/// Bytes that one command of a driver may have a device move: drivers of media ask for at most 65,535 blocks of 512.
+/// What is over it fails like a medium that answers no more, so that an access takes bounded time.
+pub const TRANSFER_LIMIT_BYTES: usize = 64 << 20;
+
 /// What a device may touch while it answers.
 pub struct Cx<'a> {
     /// DRAM, for bus masters. Addresses are physical.
@@ -99,6 +103,8 @@ pub struct Cx<'a> {
     pub behaviours: Behaviours,
     /// System counter, 24 MHz.
     pub now_ticks: u64,
+    /// Bytes that devices have moved so far.
+    pub moved_bytes: &'a mut u64,
 }
 
 impl Cx<'_> {
@@ -109,11 +115,13 @@ impl Cx<'_> {
 
     /// Reads memory as a bus master; false when the range is not memory.
     pub fn dma_read(&mut self, address: u64, out: &mut [u8]) -> bool {
+        *self.moved_bytes += out.len() as u64;
         self.ram.read_bytes(address, out).is_ok()
     }
 
     /// Writes memory as a bus master; false when the range is not memory or the bound on memory is reached.
     pub fn dma_write(&mut self, address: u64, bytes: &[u8]) -> bool {
+        *self.moved_bytes += bytes.len() as u64;
         self.ram.write_bytes(address, bytes).is_ok()
     }
 }

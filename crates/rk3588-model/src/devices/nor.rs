@@ -98,12 +98,12 @@ impl Nor {
             return;
         }
         let page = self.place(address, 0) & !(PAGE_BYTES - 1);
-        for (n, byte) in bytes.iter().enumerate() {
-            let at = page + (u64::from(address) + u64::from(done) + n as u64) % PAGE_BYTES;
-            let mut cell = [0];
-            if self.disk.read_bytes(at, &mut cell) {
-                self.disk.patch(at, &[cell[0] & byte]);
+        let mut cells = [0; PAGE_BYTES as usize];
+        if self.disk.read_bytes(page, &mut cells) {
+            for (n, byte) in bytes.iter().enumerate() {
+                cells[((u64::from(address) + u64::from(done) + n as u64) % PAGE_BYTES) as usize] &= byte;
             }
+            self.disk.patch(page, &cells);
         }
         if done == 0 {
             events.push(note(page, PAGE_BYTES));

@@ -15,7 +15,7 @@ use crate::dram::DramSize;
 use crate::events::Event;
 use crate::ram::Ram;
 use crate::soc::devices::{Parts, Supplies};
-use crate::soc::{Override, Soc, map};
+use crate::soc::{MOVED_PER_RUN_BYTES, Override, Soc, map};
 use crate::storage::Disk;
 use marks::{Mark, Stage};
 use std::ops::Range;
@@ -29,6 +29,8 @@ const WARM_RESET_ADDRESS: u64 = 0xff10_0000;
 const KERNEL: Range<u64> = 0xffff_0000_0000_0000..u64::MAX;
 /// Instructions between two looks at the console.
 const SLICE: u64 = 1_000_000;
+/// Bytes that a device moves in about the host's time for one instruction.
+const BYTES_PER_INSTRUCTION: u64 = 16;
 /// Host memory that a guest may use.
 pub const MEMORY_LIMIT_BYTES: u64 = 4 << 30;
 
@@ -213,12 +215,18 @@ impl Machine {
         self.soc.devices.uarts[CONSOLE].type_bytes(text)
     }
 
-    /// Executes up to about `instructions`.
+    /// What the run has cost so far: instructions, and the bytes that devices have moved for them.
+    pub fn work(&self) -> u64 {
+        self.cpu.instructions() + self.soc.moved_bytes() / BYTES_PER_INSTRUCTION
+    }
+
+    /// Executes up to about `instructions`, fewer where devices move very much.
     pub fn run(&mut self, instructions: u64) -> Pause {
         let end = self.cpu.instructions().saturating_add(instructions);
+        let moved = self.soc.moved_bytes();
         loop {
             let left = end.saturating_sub(self.cpu.instructions());
-            if left == 0 {
+            if left == 0 || self.soc.moved_bytes() - moved >= MOVED_PER_RUN_BYTES {
                 return Pause::Limit;
             }
             let stop = self.cpu.run(&mut self.ram, &mut self.soc, left.min(SLICE));

@@ -31,6 +31,9 @@ const CORE0_AUTO_POWER: u64 = 0xfd8d_8010;
 /// Its bits `core_pm_en` and `core_pm_int_wakeup_en`: off in WFI, on by an interrupt.
 const AUTO_POWER_BY_INTERRUPT: u32 = 3;
 
+/// Bytes after which [`Soc`] asks for a pause of the run: a transfer takes time that is in no instruction count.
+pub const MOVED_PER_RUN_BYTES: u64 = 64 << 20;
+
 /// A fault put on a register: what reads of it give, and what becomes of writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Override {
@@ -79,6 +82,7 @@ pub struct Soc {
     last: Option<LastAccess>,
     accesses: u64,
     unmodelled: BTreeMap<u64, u64>,
+    moved_bytes: u64,
     unknown_hit: bool,
     scmi: scmi::Scmi,
     marks: Vec<Mark>,
@@ -101,6 +105,7 @@ impl Soc {
             last: None,
             accesses: 0,
             unmodelled: BTreeMap::new(),
+            moved_bytes: 0,
             unknown_hit: false,
             scmi: scmi::Scmi::default(),
             marks: Vec::new(),
@@ -122,6 +127,11 @@ impl Soc {
     /// Accesses so far to registers that only keep what is written, by the address of their page of 4 KiB.
     pub fn unmodelled(&self) -> &BTreeMap<u64, u64> {
         &self.unmodelled
+    }
+
+    /// Bytes that devices have moved between memory and media so far.
+    pub fn moved_bytes(&self) -> u64 {
+        self.moved_bytes
     }
 
     /// Hand-overs since the last call.
@@ -171,6 +181,7 @@ impl Soc {
                     events: &mut self.events,
                     behaviours: self.behaviours,
                     now_ticks: access.ticks,
+                    moved_bytes: &mut self.moved_bytes,
                 };
                 self.devices.with(kind, |device| device.read32(offset, &mut cx))
             }
@@ -220,6 +231,7 @@ impl Soc {
                     events: &mut self.events,
                     behaviours: self.behaviours,
                     now_ticks: access.ticks,
+                    moved_bytes: &mut self.moved_bytes,
                 };
                 self.devices.with(kind, |device| match size {
                     4 => device.write32(offset, value, &mut cx),
@@ -305,6 +317,7 @@ impl Mmio for Soc {
         let block = map::find(address);
         answers(block, address)?;
         let events_before = self.events.all().len();
+        let pieces_before = self.moved_bytes / MOVED_PER_RUN_BYTES;
         self.write_word(block, address, width.bytes().min(4), value as u32, access);
         if width == Width::Double {
             self.write_word(block, address | 4, 4, (value >> 32) as u32, access);
@@ -322,6 +335,7 @@ impl Mmio for Soc {
         let events = self.events.all();
         access.stop |=
             events[events_before.min(events.len())..].iter().any(|e| matches!(e, Event::Reset { .. }));
+        access.stop |= self.moved_bytes / MOVED_PER_RUN_BYTES != pieces_before;
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use super::{Card, Reply};
 use crate::behaviour::Behaviour;
-use crate::devices::{Cx, Device, Read, Write};
+use crate::devices::{Cx, Device, Read, TRANSFER_LIMIT_BYTES, Write};
 
 const CTRL: u32 = 0x00;
 const BLKSIZ: u32 = 0x1c;
@@ -130,6 +130,11 @@ impl DwMmc {
         }
     }
 
+    /// Bytes in the FIFO.
+    pub fn waiting_bytes(&self) -> usize {
+        self.fifo.len()
+    }
+
     fn dma(&self) -> bool {
         self.control & CTRL_USE_IDMAC != 0 && self.bus_mode & BMOD_ENABLE != 0
     }
@@ -155,7 +160,7 @@ impl DwMmc {
         }
         if has_data {
             self.fifo.clear();
-            self.left = self.byte_count as usize;
+            self.left = (self.byte_count as usize).min(TRANSFER_LIMIT_BYTES);
             self.writing = command & CMD_WRITE != 0;
             self.auto_stop = command & CMD_AUTO_STOP != 0;
             if self.dma() {
@@ -210,9 +215,8 @@ impl DwMmc {
 
     /// Hands whole blocks of the FIFO to the card.
     fn drain(&mut self, cx: &mut Cx<'_>) {
-        let size = self.block_bytes().min(self.left.max(1));
-        while self.left > 0 && self.fifo.len() >= size {
-            let block: Vec<u8> = self.fifo.drain(..size).collect();
+        while self.left > 0 && self.fifo.len() >= self.block_bytes().min(self.left) {
+            let block: Vec<u8> = self.fifo.drain(..self.block_bytes().min(self.left)).collect();
             let ok = self.card.as_mut().is_some_and(|card| card.write_block(&block, cx.events));
             if !ok {
                 self.left = 0;
@@ -254,7 +258,8 @@ impl DwMmc {
                 self.dma_status |= IDSTS_BUS_ERROR | IDSTS_ABNORMAL;
                 return;
             }
-            if control & DESCRIPTOR_LAST != 0 || self.left == 0 && self.fifo.is_empty() {
+            // What is left in the FIFO of a write that is over goes nowhere.
+            if control & DESCRIPTOR_LAST != 0 || self.left == 0 && (self.writing || self.fifo.is_empty()) {
                 break;
             }
             at = match (chained, control & DESCRIPTOR_RING_END != 0) {
@@ -347,7 +352,9 @@ impl Device for DwMmc {
                 let keep = if cx.has(Behaviour::DwMmcReset) { !CTRL_RESETS } else { u32::MAX };
                 self.control = value & keep;
                 if value & CTRL_RESETS != 0 {
+                    // A transfer does not survive it.
                     self.fifo.clear();
+                    self.left = 0;
                 }
             }
             BLKSIZ => self.block_size = value,

@@ -59,8 +59,9 @@ impl Phase {
                 for (place, n) in out.iter_mut().zip(*at..) {
                     *place = bytes.get(n).copied().unwrap_or(0);
                 }
+                let is_there = *at < bytes.len();
                 *at += out.len();
-                true
+                is_there
             }
             Self::Read(lba) => {
                 let mut ok = out.len().is_multiple_of(SECTOR_BYTES);

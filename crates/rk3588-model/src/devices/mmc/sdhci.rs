@@ -6,7 +6,7 @@
 
 use super::{Card, Reply};
 use crate::behaviour::Behaviour;
-use crate::devices::{Cx, Device, Read, Write};
+use crate::devices::{Cx, Device, Read, TRANSFER_LIMIT_BYTES, Write};
 
 const SDMA_ADDRESS: usize = 0x00;
 const BLOCK_SIZE: usize = 0x04;
@@ -158,7 +158,7 @@ impl Sdhci {
             (0, wide) if self.version_4() => wide,
             (count, _) => count.into(),
         };
-        self.blocks_left = count;
+        self.blocks_left = count.min((TRANSFER_LIMIT_BYTES / self.block_bytes()) as u32);
         if mode & 1 == 0 {
             self.next_buffer();
         } else {
@@ -166,6 +166,8 @@ impl Sdhci {
                 0 => self.run_sdma(cx),
                 select => self.run_adma(select == 3, cx),
             }
+            // A part of a block that memory had no place for is not for the data port.
+            self.buffer.clear();
         }
     }
 
@@ -203,6 +205,9 @@ impl Sdhci {
     }
 
     fn read_buffer(&mut self) -> u32 {
+        if self.writing {
+            return 0;
+        }
         let mut word = [0; 4];
         for byte in &mut word {
             *byte = self.buffer.get(self.buffer_at).copied().unwrap_or(0);
@@ -215,6 +220,9 @@ impl Sdhci {
     }
 
     fn write_buffer(&mut self, value: u32, cx: &mut Cx<'_>) {
+        if !self.writing {
+            return;
+        }
         for byte in value.to_le_bytes() {
             if let Some(place) = self.buffer.get_mut(self.buffer_at) {
                 *place = byte;

@@ -27,17 +27,22 @@ pub fn install() -> Result<()> {
         {
             return verb();
         }
-        if let Ok(folders) = FOLDERS.lock() {
-            for folder in folders.iter() {
-                // Nothing depends on it; what is left in the temporary folder the system removes some day.
-                let _ = fs_err::remove_dir_all(folder);
-            }
-        }
+        tidy();
         eprintln!("\nerror: interrupted\n  nothing half-written is trusted: results are published when they are complete");
         eprintln!("hint: run the same command again, it carries on with what is finished");
         std::process::exit(INTERRUPTED);
     })
     .map_err(|e| Failure::new("cannot catch signals").why(e))
+}
+
+/// Removes what was announced with [`removes`].
+pub fn tidy() {
+    if let Ok(folders) = FOLDERS.lock() {
+        for folder in folders.iter() {
+            // Nothing depends on it; what is left in the temporary folder the system removes some day.
+            let _ = fs_err::remove_dir_all(folder);
+        }
+    }
 }
 
 /// Removes this folder, too, when interrupted.

@@ -7,7 +7,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use xtask::exit::Exit;
 use xtask::{
     bump, completions, conformance, diagnose, doctor, dt, fetch, flash, image, inspect, installer, interrupt,
-    kconfig, machine_config, monitor, overlay, qemu, setup, sign, simulate, test, verify, why,
+    kconfig, machine_config, monitor, overlay, qemu, recover, setup, sign, simulate, talk, test, verify, why,
 };
 
 /// Builds, checks and rehearses the Talos Linux image for the NanoPi M6.
@@ -16,6 +16,9 @@ use xtask::{
 #[command(after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 an image exists but must not be flashed.
 Variables: FW_STORE, FW_MIRROR, FW_OFFLINE, FW_BUILD, FW_DEBIAN_MIRROR, FW_KEYS, FW_KEEP_WORK (see docs/variables.md).")]
 struct Cli {
+    /// No progress; results, notes, warnings and errors only.
+    #[arg(short, long, global = true)]
+    quiet: bool,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -36,6 +39,8 @@ enum Verb {
     Monitor(monitor::Args),
     /// Say from a console log how far a boot got and why it ended there.
     Diagnose(diagnose::Args),
+    /// Read, save, write and start a board in MaskROM mode over USB.
+    Recover(recover::Args),
     /// Write patches of Talos machine configurations for this board.
     MachineConfig(machine_config::Args),
     /// List what the host lacks.
@@ -71,7 +76,9 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
-    let verb = Cli::parse().verb;
+    let Cli { quiet, verb } = Cli::parse();
+    talk::set_quiet(quiet);
+    talk::end_with_the_reader();
     let result = interrupt::install().and_then(|()| match &verb {
         Verb::Image(args) => image::run(args),
         Verb::Qemu(args) => qemu::run(args),
@@ -80,6 +87,7 @@ fn main() -> ExitCode {
         Verb::Inspect(args) => inspect::run(args),
         Verb::Monitor(args) => monitor::run(args),
         Verb::Diagnose(args) => diagnose::run(args),
+        Verb::Recover(args) => recover::run(args),
         Verb::MachineConfig(args) => machine_config::run(args),
         Verb::Doctor(args) => doctor::run(args),
         Verb::Setup(args) => setup::run(args),
@@ -100,6 +108,7 @@ fn main() -> ExitCode {
     match result {
         Ok(exit) => exit.into(),
         Err(failure) => {
+            talk::end_if_reader_gone(&failure);
             eprintln!("error: {failure}");
             Exit::Failed.into()
         }

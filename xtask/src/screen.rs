@@ -4,7 +4,6 @@
 //! On a terminal: one line per running stage. Elsewhere: one plain line per stage every 15 s, and one at its end.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +14,8 @@ use fs_err as fs;
 use fw_build::Result;
 use fw_build::status::{Phase, Record, Status, seconds};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use crate::talk;
 
 /// How often records are read.
 const POLL: Duration = Duration::from_millis(200);
@@ -39,10 +40,10 @@ impl Screen {
         crate::interrupt::removes(dir.path());
         let stop = Arc::new(AtomicBool::new(false));
         let began = Instant::now();
-        let mut drawer: Box<dyn Draw + Send> = if std::io::stderr().is_terminal() {
+        let mut drawer: Box<dyn Draw + Send> = if talk::bars() {
             Box::new(Bars { multi: MultiProgress::new(), bars: BTreeMap::new() })
         } else {
-            Box::new(Plain { began, last: BTreeMap::new() })
+            Box::new(Plain { began, last: BTreeMap::new(), quiet: talk::quiet() })
         };
         let (path, stopped) = (dir.path().to_owned(), Arc::clone(&stop));
         let thread = std::thread::spawn(move || {
@@ -132,6 +133,7 @@ impl Draw for Bars {
 struct Plain {
     began: Instant,
     last: BTreeMap<String, (Phase, Instant)>,
+    quiet: bool,
 }
 
 impl Draw for Plain {
@@ -141,7 +143,7 @@ impl Draw for Plain {
             Some((_, when)) => record.phase.is_end() || when.elapsed() >= PLAIN_INTERVAL,
             None => true,
         };
-        if due {
+        if due && !self.quiet {
             self.last.insert(record.stage.clone(), (record.phase, Instant::now()));
             eprintln!(
                 "[{:>7}] {:18} {}",

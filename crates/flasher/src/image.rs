@@ -144,16 +144,15 @@ impl Image {
     /// # Errors
     /// The file cannot be opened any more.
     pub fn stream(&self) -> io::Result<Box<dyn Read + Send>> {
-        let file = File::open(&self.path)?;
-        Ok(match self.form {
-            Form::Raw => Box::new(file),
-            Form::Xz => {
-                let stream =
-                    Stream::new_stream_decoder(XZ_MEMORY_BYTES, CONCATENATED).map_err(io::Error::other)?;
-                Box::new(XzDecoder::new_stream(BufReader::with_capacity(1 << 18, file), stream))
-            }
-            Form::Zstd => Box::new(zstd::stream::read::Decoder::new(file)?),
-        })
+        unpacked(&self.path, self.form)
+    }
+
+    /// The raw image as a stream, nothing checked: for a look at its start.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub fn unchecked(path: &Path) -> io::Result<Box<dyn Read + Send>> {
+        unpacked(path, form_of(path)?)
     }
 
     fn survey(&mut self, limit_bytes: u64) -> Result<(), ImageError> {
@@ -178,6 +177,19 @@ impl Image {
         self.raw_sha256 = hex(&digest.finalize());
         Ok(())
     }
+}
+
+fn unpacked(path: &Path, form: Form) -> io::Result<Box<dyn Read + Send>> {
+    let file = File::open(path)?;
+    Ok(match form {
+        Form::Raw => Box::new(file),
+        Form::Xz => {
+            let stream =
+                Stream::new_stream_decoder(XZ_MEMORY_BYTES, CONCATENATED).map_err(io::Error::other)?;
+            Box::new(XzDecoder::new_stream(BufReader::with_capacity(1 << 18, file), stream))
+        }
+        Form::Zstd => Box::new(zstd::stream::read::Decoder::new(file)?),
+    })
 }
 
 fn form_of(path: &Path) -> io::Result<Form> {

@@ -12,13 +12,13 @@
 //! be written, [`image`] what is to be written, [`write`](mod@write) does it on anything that is a [`medium::Medium`].
 
 pub mod buffer;
-pub mod contents;
 pub mod device;
 pub mod image;
 pub mod journal;
 pub mod medium;
 pub mod plan;
 pub mod progress;
+pub mod size;
 pub mod verify;
 pub mod write;
 

@@ -6,24 +6,25 @@
 mod show;
 mod target;
 
-use std::io::{BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args as ClapArgs;
-use flasher::contents::size;
 use flasher::image::{Image, ImageError};
 use flasher::journal::Journal;
 use flasher::medium::{Disk, Route};
 use flasher::progress::Progress;
+use flasher::size::size;
 use flasher::write::{self, Discard, Error, Job, Summary};
 use fw_build::{Failure, Result};
 use fw_image::map::{ImageMap, Userland};
+use image_inspect::finding::Class;
+use image_inspect::{Inspector, Options};
 
 use self::target::Target;
 use crate::exit::Exit;
-use crate::interrupt;
+use crate::{inspect, interrupt, talk};
 
 /// Talos makes STATE (100 MiB) and EPHEMERAL (2 GiB at least) behind the image at its first boot.
 const TALOS_NEEDS_BYTES: u64 = (100 << 20) + (2 << 30);
@@ -38,7 +39,7 @@ const TALOS_NEEDS_BYTES: u64 = (100 << 20) + (2 << 30);
   cargo xtask flash IMAGE card.img --file                  a regular file, such as a disk of a virtual machine
 
 IMAGE may be raw, .xz or .zst. With `SHA256SUMS` and `.map.json` beside it, it is checked against them first;
-without them it is read once to its end. The medium then holds the image to its last zero; the first MiB (partition
+without them it is read once to its end. An image that would not boot (`cargo xtask inspect`) is refused. The medium then holds the image to its last zero; the first MiB (partition
 table and ID block) is written last, so that an interrupted medium never boots halfway. The same command carries on
 where an interrupted one ended.
 
@@ -60,6 +61,9 @@ pub struct Args {
     /// Allow this disk although it is built in, or larger than 1 TiB: its kernel name, such as `nvme0n1`.
     #[arg(long, value_name = "NAME")]
     allow: Option<String>,
+    /// Write an image of which `inspect` says that it will not boot.
+    #[arg(long)]
+    allow_unbootable: bool,
     /// The target is a regular file that exists.
     #[arg(long)]
     file: bool,
@@ -89,9 +93,10 @@ pub fn run(args: &Args) -> Result<Exit> {
     eprintln!("checking `{}`", image_path.display());
     let image = Image::open(image_path, target.size_bytes()).map_err(image_failure)?;
     target.refuse(image.raw_bytes, args.allow.as_deref())?;
+    let verdict = judge(image_path, args.allow_unbootable)?;
     let journal = Journal::new(&journal_folder(args)?, &image.raw_sha256, &target.identity());
     let resume_chunks = if args.restart { 0 } else { journal.verified_chunks() };
-    describe(image_path, &image, &target, resume_chunks);
+    describe(image_path, &image, &verdict, &target, resume_chunks);
     if !args.yes && !confirmed(&target)? {
         println!("nothing was written");
         return Ok(Exit::Failed);
@@ -155,7 +160,33 @@ fn listen(progress: &Arc<Progress>, medium: &str) -> interrupt::Guard {
     })
 }
 
-fn describe(path: &Path, image: &Image, target: &Target, resume_chunks: u64) {
+/// What `inspect` says of the image, in one line.
+fn judge(path: &Path, allowed: bool) -> Result<String> {
+    let opened = inspect::open(path)?;
+    let mut inspector = Inspector::new(inspect::expect("nanopi-m6")?, Options::default());
+    let subject = path.display().to_string();
+    let report = inspector.inspect(&opened.source, &subject, opened.container, opened.damage.as_deref());
+    let fatal: Vec<_> = report.findings.iter().filter(|f| f.kind.class() == Class::WillNotBoot).collect();
+    if fatal.is_empty() {
+        return Ok(report.summary);
+    }
+    if allowed {
+        eprintln!("warning: {} findings say that this image will not boot", fatal.len());
+        return Ok(report.summary);
+    }
+    let failure = Failure::new(format!("`{}` is not written: it would not boot", path.display()));
+    let why = |failure: Failure, f: &&_| failure.why(finding_line(f));
+    let failure = fatal.iter().take(5).fold(failure, why).why("nothing was written to the medium");
+    Err(failure
+        .hint(format!("`cargo xtask inspect {}` says more", path.display()))
+        .hint("`--allow-unbootable` writes it all the same"))
+}
+
+fn finding_line(finding: &image_inspect::finding::Finding) -> String {
+    format!("{}: {} ({})", finding.kind.name(), finding.kind.reason(), finding.detail)
+}
+
+fn describe(path: &Path, image: &Image, verdict: &str, target: &Target, resume_chunks: u64) {
     println!("image     {} ({} on the medium)", path.display(), size(image.raw_bytes));
     match &image.map {
         Some(map) => {
@@ -168,6 +199,7 @@ fn describe(path: &Path, image: &Image, target: &Target, resume_chunks: u64) {
         }
         None => println!("          no `.map.json` beside it: what it is for is not known"),
     }
+    println!("          {verdict}");
     for check in &image.checks {
         println!("          {check}");
     }
@@ -185,15 +217,7 @@ fn describe(path: &Path, image: &Image, target: &Target, resume_chunks: u64) {
 }
 
 fn confirmed(target: &Target) -> Result<bool> {
-    if !std::io::stdin().is_terminal() {
-        return Err(Failure::new("nobody can be asked: the input is not a terminal")
-            .hint("`--yes` writes without a question; it refuses the same disks"));
-    }
-    print!("\nAll of the above on `{}` will be lost. Type `{}` to go on: ", target.path(), target.name());
-    std::io::stdout().flush()?;
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer)?;
-    Ok(answer.trim() == target.name())
+    talk::typed(&format!("\nAll of the above on `{}` will be lost.", target.path()), target.name())
 }
 
 fn finish(disk: &Disk, image: &Image, target: &Target, summary: &Summary, seconds: f64) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Progress of a run: a bar on a terminal, a line every 15 s elsewhere.
 
-use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -9,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use flasher::progress::{Phase, Progress};
 use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::talk;
 
 const POLL: Duration = Duration::from_millis(200);
 const PLAIN_INTERVAL: Duration = Duration::from_secs(15);
@@ -24,7 +25,7 @@ impl Screen {
     pub fn start(progress: &Arc<Progress>) -> Screen {
         let stop = Arc::new(AtomicBool::new(false));
         let (progress, stopped) = (Arc::clone(progress), Arc::clone(&stop));
-        let bar = std::io::stderr().is_terminal().then(|| {
+        let bar = talk::bars().then(|| {
             let bar = ProgressBar::new(1);
             if let Ok(style) = ProgressStyle::with_template("[{bar:30}] {msg}") {
                 bar.set_style(style);
@@ -42,7 +43,7 @@ impl Screen {
                         bar.set_position(progress.verified_bytes.load(Ordering::Relaxed));
                         bar.set_message(line);
                     }
-                    None if last_line.elapsed() >= PLAIN_INTERVAL => {
+                    None if !talk::quiet() && last_line.elapsed() >= PLAIN_INTERVAL => {
                         last_line = Instant::now();
                         eprintln!("{line}");
                     }

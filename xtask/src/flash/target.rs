@@ -4,10 +4,12 @@
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
-use flasher::contents::{self, size};
 use flasher::device::{Bus, Device, LookupError, Refusal, Roots, Use};
 use flasher::medium::{Disk, Kind};
+use flasher::size::size;
 use fw_build::{Failure, Result};
+use image_inspect::source::FileSource;
+use image_inspect::summary;
 
 use crate::exit::Exit;
 
@@ -132,14 +134,9 @@ impl Target {
             }
             What::File { size_bytes } => println!("medium    {} (a file, {})", self.path, size(*size_bytes)),
         }
-        let found = fs_err::File::open(&self.path).and_then(|mut file| contents::lines(&mut file));
+        let found = std::fs::File::open(&self.path).and_then(FileSource::new).and_then(|s| summary(&s));
         match found {
-            Ok(lines) if lines.is_empty() => println!("on it     nothing that is known"),
-            Ok(lines) => {
-                for (n, line) in lines.iter().enumerate() {
-                    println!("{:9} {line}", if n == 0 { "on it" } else { "" });
-                }
-            }
+            Ok(line) => println!("on it     {line}"),
             Err(e) => println!("on it     cannot be read: {e}"),
         }
     }

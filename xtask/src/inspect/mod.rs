@@ -3,7 +3,6 @@
 
 mod source;
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
@@ -16,6 +15,7 @@ pub use source::open;
 
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::talk;
 
 /// Says what an image or a medium holds, byte by byte, and what is wrong with it.
 #[derive(Debug, ClapArgs)]
@@ -75,14 +75,16 @@ pub fn run(args: &Args) -> Result<Exit> {
             .map_err(|e| Failure::new("the report cannot be written as JSON").why(e))?;
         println!("{json}");
     } else {
-        let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        print!("{}", text::render(&report, colour));
+        print!("{}", text::render(&report, talk::colours()));
     }
     Ok(if report.count(Class::WillNotBoot) > 0 { Exit::DoNotFlash } else { Exit::Done })
 }
 
 /// What the image is held against.
-fn expect(board: &str) -> Result<Expect> {
+///
+/// # Errors
+/// Nobody knows this board.
+pub fn expect(board: &str) -> Result<Expect> {
     match board {
         "any" => Ok(Expect::any()),
         "nanopi-m6" => {

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Opens an image or a device for reading, with progress for what takes long.
 
-use std::io::IsTerminal;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use fw_build::{Failure, Result};
 use image_inspect::open::{Limits, OpenError, Opened, open as unpack};
+
+use crate::talk;
 
 /// How often progress is written.
 const EVERY: Duration = Duration::from_secs(2);
@@ -29,7 +30,7 @@ pub fn open(path: &Path) -> Result<Opened> {
         let failure = wrong(&e);
         if denied { failure.hint("reading a device needs root, or the group `disk`") } else { failure }
     })?;
-    let (mut last, talk) = (Instant::now(), std::io::stderr().is_terminal());
+    let (mut last, talk) = (Instant::now(), talk::bars());
     let mut progress = |bytes: u64| {
         if talk && last.elapsed() >= EVERY {
             last = Instant::now();
@@ -37,12 +38,15 @@ pub fn open(path: &Path) -> Result<Opened> {
         }
     };
     unpack(file, &Limits::of(meta.len()), &mut progress).map_err(|e| {
-        let bomb = matches!(e, OpenError::Bomb { .. });
         let failure = wrong(&e);
-        if bomb {
-            failure.hint("if it really is an image, unpack it yourself and name the raw file")
-        } else {
-            failure
+        match e {
+            OpenError::Bomb { .. } => {
+                failure.hint("if it really is an image, unpack it yourself and name the raw file")
+            }
+            OpenError::Archive { command, .. } => {
+                failure.hint(format!("`{command}` it, and name the image that comes out"))
+            }
+            OpenError::Io(_) => failure,
         }
     })
 }

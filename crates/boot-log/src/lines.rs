@@ -11,6 +11,8 @@ pub(crate) struct Lines {
     escape: Escape,
     text_bytes: u64,
     other_bytes: u64,
+    /// Line ends so far: what an editor counts, empty lines too.
+    newlines: u64,
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
@@ -24,8 +26,8 @@ enum Escape {
 }
 
 impl Lines {
-    /// Takes bytes and hands every finished line to `line`, without its end.
-    pub(crate) fn push(&mut self, bytes: &[u8], mut line: impl FnMut(&str)) {
+    /// Takes bytes and hands every finished line to `line`, with its number from 1 and without its end.
+    pub(crate) fn push(&mut self, bytes: &[u8], mut line: impl FnMut(u64, &str)) {
         for &byte in bytes {
             match self.escape {
                 Escape::Begun => {
@@ -45,7 +47,11 @@ impl Lines {
                 Escape::None => {}
             }
             match byte {
-                b'\n' | b'\r' => self.end(&mut line),
+                b'\r' => self.end(&mut line),
+                b'\n' => {
+                    self.end(&mut line);
+                    self.newlines += 1;
+                }
                 0x1b => self.escape = Escape::Begun,
                 b'\t' | b' '..=b'~' => {
                     self.text_bytes += 1;
@@ -63,6 +69,11 @@ impl Lines {
         }
     }
 
+    /// The number of the line that is being read, from 1.
+    pub(crate) fn number(&self) -> u64 {
+        self.newlines + 1
+    }
+
     /// The line that has no end yet: a prompt, or where the stream broke off.
     pub(crate) fn unfinished(&self) -> String {
         String::from_utf8_lossy(&self.current).into_owned()
@@ -75,16 +86,16 @@ impl Lines {
         all >= 32 && self.other_bytes * 3 > all
     }
 
-    fn keep(&mut self, byte: u8, line: &mut impl FnMut(&str)) {
+    fn keep(&mut self, byte: u8, line: &mut impl FnMut(u64, &str)) {
         self.current.push(byte);
         if self.current.len() >= LONGEST_BYTES {
             self.end(line);
         }
     }
 
-    fn end(&mut self, line: &mut impl FnMut(&str)) {
+    fn end(&mut self, line: &mut impl FnMut(u64, &str)) {
         if !self.current.is_empty() {
-            line(&String::from_utf8_lossy(&self.current));
+            line(self.number(), &String::from_utf8_lossy(&self.current));
             self.current.clear();
         }
     }
@@ -96,13 +107,24 @@ mod tests {
 
     fn cut(bytes: &[u8]) -> Vec<String> {
         let (mut lines, mut out) = (Lines::default(), Vec::new());
-        lines.push(bytes, |l| out.push(l.to_owned()));
+        lines.push(bytes, |_, l| out.push(l.to_owned()));
         out
     }
 
     #[test]
     fn lines_end_at_either_end_and_empty_ones_are_dropped() {
         assert_eq!(cut(b"a\r\n\r\nb\n"), ["a", "b"]);
+    }
+
+    #[test]
+    fn lines_have_the_numbers_that_an_editor_shows() {
+        let (mut lines, mut out) = (Lines::default(), Vec::new());
+        for piece in b"one\r\n\r\n\nfour\x1b[2Hstill four\nfive".chunks(2) {
+            lines.push(piece, |n, l| out.push((n, l.to_owned())));
+        }
+        let expected = [(1, "one"), (4, "four"), (4, "still four")].map(|(n, l)| (n, l.to_owned()));
+        assert_eq!(out, expected);
+        assert_eq!(lines.number(), 5);
     }
 
     #[test]
@@ -119,7 +141,7 @@ mod tests {
     fn a_stream_without_ends_is_cut() {
         let mut lines = Lines::default();
         let mut longest = 0;
-        lines.push(&[b'x'; 10_000], |l| longest = longest.max(l.len()));
+        lines.push(&[b'x'; 10_000], |_, l| longest = longest.max(l.len()));
         assert_eq!(longest, LONGEST_BYTES);
         assert!(lines.unfinished().len() < LONGEST_BYTES);
     }
@@ -127,10 +149,10 @@ mod tests {
     #[test]
     fn noise_is_garbage_and_a_log_is_not() {
         let mut noise = Lines::default();
-        noise.push(&[0x00, 0xfe, 0x80, b'a', 0xc0, 0x00, 0xf8, b'b'].repeat(8), |_| {});
+        noise.push(&[0x00, 0xfe, 0x80, b'a', 0xc0, 0x00, 0xf8, b'b'].repeat(8), |_, _| {});
         assert!(noise.is_garbage());
         let mut log = Lines::default();
-        log.push(b"\xff\xff\x00U-Boot SPL 2025.01-nanopi-m6 (Jan 01 2025 - 00:00:00 +0000)\n", |_| {});
+        log.push(b"\xff\xff\x00U-Boot SPL 2025.01-nanopi-m6 (Jan 01 2025 - 00:00:00 +0000)\n", |_, _| {});
         assert!(!log.is_garbage());
     }
 }

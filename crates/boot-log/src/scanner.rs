@@ -44,6 +44,7 @@ pub struct Scanner<'r> {
 /// What is remembered of the console.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct State {
+    /// The last one that was not empty; 0: none.
     pub(crate) line: u64,
     pub(crate) boots: u32,
     /// Of the current boot.
@@ -64,13 +65,13 @@ impl<'r> Scanner<'r> {
     pub fn feed(&mut self, bytes: &[u8]) -> Vec<Event> {
         let mut events = Vec::new();
         let Self { rules, lines, state } = self;
-        lines.push(bytes, |line| state.take(rules, line, &mut events));
+        lines.push(bytes, |number, line| state.take(rules, number, line, &mut events));
         events
     }
 
     /// A statement of the tool that watches (`model: …`, `qemu: …`), treated as a line of the console.
     pub fn note(&mut self, text: &str) {
-        self.state.take(self.rules, text, &mut Vec::new());
+        self.state.take(self.rules, self.lines.number(), text, &mut Vec::new());
     }
 
     /// The stage that the current boot has reached, once any has shown itself.
@@ -84,15 +85,15 @@ impl<'r> Scanner<'r> {
     pub fn finish(mut self) -> Diagnosis<'r> {
         let rest = self.lines.unfinished();
         if !rest.trim().is_empty() {
-            self.state.take(self.rules, &rest, &mut Vec::new());
+            self.state.take(self.rules, self.lines.number(), &rest, &mut Vec::new());
         }
         Diagnosis::of(self.rules, &self.lines, self.state)
     }
 }
 
 impl State {
-    fn take(&mut self, rules: &Rules, text: &str, events: &mut Vec<Event>) {
-        self.line += 1;
+    fn take(&mut self, rules: &Rules, number: u64, text: &str, events: &mut Vec<Event>) {
+        self.line = number;
         if !text.trim().is_empty() {
             text.trim_end().clone_into(&mut self.last_text);
         }

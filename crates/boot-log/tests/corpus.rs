@@ -61,6 +61,27 @@ fn a_rule_taken_out_is_missed() {
 }
 
 #[test]
+fn the_memory_that_the_rehearsal_gives_to_qemu_is_no_finding() {
+    let rules = Rules::builtin();
+    let log =
+        |name: &str| format!("U-Boot 2025.01-{name} (Jan 01 2025 - 00:00:00 +0000)\r\nDRAM:  2 GiB\r\n");
+    let found = |log: String| {
+        let findings = diagnose(&rules, log.as_bytes()).findings;
+        findings.iter().any(|f| f.rule.id == "dram-too-small")
+    };
+    assert!(!found(log("qemu")) && found(log("nanopi-m6")));
+}
+
+#[test]
+fn a_finding_names_the_line_that_an_editor_shows() {
+    let rules = Rules::builtin();
+    let log = "\r\n\r\nU-Boot 2025.01-nanopi-m6 (x)\r\n\r\nDRAM:  2 GiB\r\n";
+    let diagnosis = diagnose(&rules, log.as_bytes());
+    let finding = diagnosis.findings.iter().find(|f| f.rule.id == "dram-too-small").expect("found");
+    assert_eq!(finding.line, Some(5));
+}
+
+#[test]
 fn a_complete_boot_has_no_finding() {
     let rules = Rules::builtin();
     let diagnosis = diagnose(&rules, &read(&folder("other/complete.log")));

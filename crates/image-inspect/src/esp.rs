@@ -7,9 +7,9 @@ use fw_image::window::Window;
 
 use crate::finding::Kind;
 use crate::look::{Look, range, sha256};
-use crate::pe;
 use crate::report::{DtbReport, EfiProgram, FileReport, PartitionReport, RangeKind};
 use crate::source::Cursor;
+use crate::{pe, uki};
 
 /// The removable media path for aarch64 (UEFI 2.10, 3.5.1.1).
 const PROGRAM: &str = "EFI/BOOT/BOOTAA64.EFI";
@@ -120,7 +120,12 @@ fn program(look: &mut Look<'_>, path: &str, bytes: &[u8], at: Option<u64>) {
     if first && kind == "grub" {
         prefix(look, path, at, detail.as_deref());
     }
-    look.report.efi_programs.push(EfiProgram { path: path.to_owned(), kind, detail });
+    look.report.efi_programs.push(EfiProgram {
+        path: path.to_owned(),
+        kind,
+        detail,
+        sections: uki::sections(bytes, &found),
+    });
 }
 
 /// GRUB's core image has its prefix in it: `(,gpt3)/grub`, the partition by number.

@@ -48,6 +48,27 @@ pub(crate) fn name(source: &dyn Source, offset: u64, length: u64) -> Option<&'st
     (at(0, &fw_image::fdt::MAGIC.to_be_bytes())).then_some("device-tree or FIT")
 }
 
+/// Labels: file system, place, length (`struct xfs_dsb`, `struct ext4_super_block`, Microsoft's FAT specification).
+const LABELS: [(&str, u64, usize); 6] = [
+    ("xfs", 108, 12),
+    ("ext2", 1144, 16),
+    ("ext3", 1144, 16),
+    ("ext4", 1144, 16),
+    ("fat32", 71, 11),
+    ("fat16", 43, 11),
+];
+
+/// The file system that begins at `offset` with its label, such as ``fat32 `CANON` ``.
+pub(crate) fn labelled(source: &dyn Source, offset: u64, length: u64) -> Option<String> {
+    let name = name(source, offset, length)?;
+    let label = LABELS.iter().find(|(of, ..)| *of == name).and_then(|(_, place, length)| {
+        let bytes = source::bytes(source, offset.checked_add(*place)?, *length).ok()?;
+        let text = String::from_utf8_lossy(&bytes).trim_end_matches(['\0', ' ']).to_owned();
+        (!text.is_empty() && !text.chars().any(char::is_control) && text != "NO NAME").then_some(text)
+    });
+    Some(label.map_or_else(|| name.to_owned(), |label| format!("{name} `{label}`")))
+}
+
 /// Whether a range is zero, as far as `left` bytes of reading can tell.
 pub(crate) fn zero_or_unknown(source: &dyn Source, offset: u64, length: u64, left: &mut u64) -> &'static str {
     let end = offset.saturating_add(length).min(source.size_bytes());

@@ -247,6 +247,10 @@ fn content(r: &Report, out: &mut String) -> std::fmt::Result {
             format!("EFI program {}", p.path),
             format!("{} {}", p.kind, p.detail.as_deref().unwrap_or_default()),
         ));
+        for s in &p.sections {
+            let text = s.text.as_deref().unwrap_or_default();
+            rows.push((format!("section {}", s.name), format!("{} bytes {text}", s.size_bytes)));
+        }
     }
     for e in &r.grub {
         let default = if e.default { " (default)" } else { "" };

@@ -28,6 +28,7 @@ pub mod source;
 mod summary;
 mod table;
 pub mod text;
+mod uki;
 pub mod verify;
 
 pub use look::{Expect, Inspector, Options, inspect};

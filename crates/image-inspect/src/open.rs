@@ -39,6 +39,16 @@ impl Container {
     }
 }
 
+/// Archives by their first bytes, and what unpacks them (APPNOTE.TXT 4.3.7; 7zFormat.txt; RAR 5.0 archive format;
+/// bzip2's and LZ4's own headers).
+const ARCHIVES: [(&str, &str, &[u8]); 5] = [
+    ("zip", "unzip", b"PK\x03\x04"),
+    ("7z", "7z x", b"7z\xbc\xaf\x27\x1c"),
+    ("rar", "unrar x", b"Rar!\x1a\x07"),
+    ("bzip2", "bunzip2", b"BZh"),
+    ("lz4", "unlz4", &[0x04, 0x22, 0x4d, 0x18]),
+];
+
 /// How much is unpacked at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -70,6 +80,14 @@ pub enum OpenError {
         /// `in all`, or `that are not zero`.
         what: &'static str,
     },
+    /// Files are in it, not the bytes of a medium.
+    #[error("it is a {form} archive, which holds files and is not unpacked here")]
+    Archive {
+        /// Its form.
+        form: &'static str,
+        /// The program that unpacks it.
+        command: &'static str,
+    },
 }
 
 /// An opened image.
@@ -100,6 +118,9 @@ pub fn open(mut file: File, limits: &Limits, progress: &mut dyn FnMut(u64)) -> R
     let mut begin = Vec::new();
     (&file).take(8).read_to_end(&mut begin)?;
     file.seek(SeekFrom::Start(0))?;
+    if let Some((form, command, _)) = ARCHIVES.iter().find(|(.., magic)| begin.starts_with(magic)) {
+        return Err(OpenError::Archive { form, command });
+    }
     let container = Container::of(&begin);
     let input = io::BufReader::with_capacity(BUFFER_BYTES, &file);
     let mut decoder: Box<dyn Read> = match container {

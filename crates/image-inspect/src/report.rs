@@ -36,6 +36,8 @@ pub enum Shape {
     Filesystem,
     /// A package for Rockchip's USB tools.
     UsbPackage,
+    /// An EFI program: GRUB, systemd-boot, a unified kernel image.
+    EfiProgram,
     /// Nothing that is known.
     Unknown,
 }
@@ -54,6 +56,7 @@ impl Shape {
             Shape::Initramfs => "initramfs archive",
             Shape::Filesystem => "file system",
             Shape::UsbPackage => "package for Rockchip's USB tools",
+            Shape::EfiProgram => "EFI program",
             Shape::Unknown => "unknown",
         }
     }
@@ -284,15 +287,28 @@ pub struct DtbReport {
     pub taken: bool,
 }
 
-/// The program that U-Boot starts.
+/// An EFI program: on an EFI partition, or a file alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct EfiProgram {
-    /// Path on the EFI partition.
+    /// Path on the EFI partition; empty for a file alone.
     pub path: String,
     /// `grub`, `systemd-boot`, `uki`, `other`.
     pub kind: &'static str,
     /// GRUB's prefix, sd-boot's version line.
     pub detail: Option<String>,
+    /// Of a unified kernel image, in the order of the file.
+    pub sections: Vec<SectionReport>,
+}
+
+/// A section of a unified kernel image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SectionReport {
+    /// Such as `.linux`.
+    pub name: String,
+    /// Its content, without padding.
+    pub size_bytes: u64,
+    /// The first line of a section that is text.
+    pub text: Option<String>,
 }
 
 /// An entry of `grub.cfg`.

@@ -9,7 +9,7 @@ use fw_image::{bl31, cpio, ddr, idblock};
 use crate::finding::Kind;
 use crate::look::{Inspector, Look, range, text_at};
 use crate::report::{DtbReport, KernelReport, RangeKind, Shape};
-use crate::{filesystem, loader, source};
+use crate::{filesystem, loader, source, uki};
 
 /// How packages for USB tools begin: firmware (`RKFW`, `RKAF`), boot loaders (`LDR `, `BOOT`); rkbin's tools.
 const USB_PACKAGES: [&[u8; 4]; 4] = [b"RKFW", b"RKAF", b"LDR ", b"BOOT"];
@@ -47,6 +47,10 @@ pub(crate) fn of(look: &Look<'_>) -> Shape {
     }
     if head.get(56..60) == Some(&image::MAGIC) || zboot::Header::parse(head).is_ok() {
         return Shape::Kernel;
+    }
+    // A unified kernel image may have `.linux` far behind: the headers are enough.
+    if crate::pe::parse(head).is_some() {
+        return Shape::EfiProgram;
     }
     if head.starts_with(cpio::MAGIC) {
         return Shape::Initramfs;
@@ -115,6 +119,11 @@ pub(crate) fn alone(look: &mut Look<'_>, shape: Shape, inspector: &mut Inspector
         }
         Shape::Filesystem => {
             detail = filesystem::name(look.source, 0, size).unwrap_or_default().to_owned();
+        }
+        Shape::EfiProgram => {
+            if let Some(bytes) = whole(look) {
+                detail = uki::alone(look, &bytes, inspector);
+            }
         }
         Shape::Unknown => {
             if let Ok(blob) = ddr::parse(&look.head) {

@@ -40,7 +40,7 @@ pub fn summary(source: &dyn Source) -> io::Result<String> {
             0 => "GPT without partitions".to_owned(),
             _ => format!("GPT with {}{more}{talos}", names.join(", ")),
         });
-    } else if let Some(name) = filesystem::name(source, 0, size) {
+    } else if let Some(name) = filesystem::labelled(source, 0, size) {
         parts.push(format!("{name} without partition table"));
     } else if head.get(510..512) == Some(&[0x55, 0xaa]) && mbr_entries(&head).next().is_some() {
         parts.push(format!("MBR with {} partitions", mbr_entries(&head).count()));
@@ -66,7 +66,8 @@ fn named(source: &dyn Source, number: u32, p: &gpt::Partition) -> String {
         return p.name.chars().filter(|c| !c.is_control()).collect();
     }
     let length = p.size_sectors().saturating_mul(SECTOR_BYTES);
-    let name = filesystem::name(source, p.first.bytes(), length).unwrap_or("unknown");
+    let name = filesystem::labelled(source, p.first.bytes(), length);
+    let name = name.as_deref().unwrap_or("unknown");
     format!("p{number} ({name})")
 }
 

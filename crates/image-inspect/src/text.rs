@@ -202,6 +202,10 @@ fn content(r: &Report, out: &mut String) -> std::fmt::Result {
             program.kind,
             program.detail.as_deref().unwrap_or("")
         )?;
+        for section in &program.sections {
+            let text = section.text.as_deref().unwrap_or("");
+            writeln!(out, "  section    {:10} {:>10} {text}", section.name, size(section.size_bytes))?;
+        }
     }
     for entry in &r.grub {
         let default = if entry.default { " (default)" } else { "" };

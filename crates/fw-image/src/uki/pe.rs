@@ -226,6 +226,11 @@ impl Uki {
         self.sections.iter().map(Section::name).collect()
     }
 
+    /// Names and contents of all sections, in the order of the file.
+    pub fn all_sections(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.sections.iter().map(|section| (section.name(), section.data()))
+    }
+
     /// Contents of all sections of a name.
     pub fn all(&self, name: &str) -> Vec<&[u8]> {
         self.sections.iter().filter(|section| section.name() == name).map(Section::data).collect()
@@ -252,6 +257,8 @@ fn open(bytes: &[u8]) -> Result<PeFile64<'_>, Error> {
 /// Sections with their content: as many bytes as they have in memory, or in the file if that is less.
 fn sections(file: &PeFile64<'_>, bytes: &[u8]) -> Result<Vec<Section>, Error> {
     let mut found = Vec::new();
+    // Sections do not share bytes: a hostile file could name the same ones thousands of times.
+    let mut left = bytes.len();
     for header in file.section_table().iter() {
         let (place, raw) =
             (header.pointer_to_raw_data.get(LE) as usize, header.size_of_raw_data.get(LE) as usize);
@@ -263,6 +270,7 @@ fn sections(file: &PeFile64<'_>, bytes: &[u8]) -> Result<Vec<Section>, Error> {
             return Err(outside());
         }
         let length = raw.min(virtual_bytes as usize);
+        left = left.checked_sub(length).ok_or_else(outside)?;
         let data = if raw == 0 {
             Some(&[][..])
         } else {

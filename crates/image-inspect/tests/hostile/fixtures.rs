@@ -9,8 +9,8 @@ use fw_image::lba::Lba;
 use fw_image::squashfs::Squashfs;
 use fw_image::{fat, initramfs};
 use image_inspect::finding::{Class, Kind};
-use image_inspect::open::Container;
-use image_inspect::report::Verdict;
+use image_inspect::open::{Container, Limits, OpenError, open};
+use image_inspect::report::{Shape, Verdict};
 use image_inspect::source::{Overlay, Source, bytes};
 use image_inspect::{Expect, inspect, summary};
 
@@ -155,6 +155,112 @@ fn partitions_of_every_length_end_in_findings() {
         assert_eq!(report.ranges.iter().map(|r| r.length_bytes).sum::<u64>(), 64 << 20);
         summary(&source).expect("one line");
     }
+}
+
+/// An EFI program for arm64 with these sections (Microsoft's PE specification), each at its own place in the file.
+fn program(sections: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut bytes = vec![0; 0x400];
+    let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
+    put(0, b"MZ");
+    put(0x3c, &0x78_u32.to_le_bytes());
+    put(0x78, b"PE\0\0");
+    put(0x7c, &0xaa64_u16.to_le_bytes());
+    put(0x7e, &(sections.len() as u16).to_le_bytes());
+    put(0x8c, &240_u16.to_le_bytes());
+    // Optional header: PE32+, EFI application, sixteen directories.
+    put(0x90, &0x20b_u16.to_le_bytes());
+    put(0x90 + 68, &10_u16.to_le_bytes());
+    put(0x90 + 108, &16_u32.to_le_bytes());
+    let mut place = 0x400;
+    for (i, (name, data)) in sections.iter().enumerate() {
+        let at = 0x90 + 240 + 40 * i;
+        put(at, name.as_bytes());
+        let words = [data.len() as u32, 0x1000 * (i as u32 + 1), data.len() as u32, place];
+        put(at + 8, &words.map(u32::to_le_bytes).concat());
+        place += data.len() as u32;
+    }
+    sections.iter().for_each(|(_, data)| bytes.extend_from_slice(data));
+    bytes
+}
+
+fn look_at(bytes: &[u8]) -> image_inspect::report::Report {
+    let source = medium(bytes.len() as u64, &[(0, bytes)]);
+    inspect(&source, "x", Container::Raw, &Expect::any())
+}
+
+#[test]
+fn a_unified_kernel_image_is_taken_apart() {
+    let uki = program(&[
+        (".osrel", b"ID=talos\nPRETTY_NAME=\"Talos (v1.10.9)\"\n"),
+        (".cmdline", b"talos.platform=metal console=ttyS2,1500000"),
+        (".uname", b"6.18.15-0123abcd"),
+        (".linux", &[0x4c; 600]),
+        (".initrd", b"070701 cut"),
+    ]);
+    let report = look_at(&uki);
+    assert_eq!((report.shape, report.verdict), (Shape::EfiProgram, Verdict::WillNotBoot));
+    let [found] = &report.efi_programs[..] else { panic!("{:?}", report.efi_programs) };
+    let sections: Vec<_> =
+        found.sections.iter().map(|s| (s.name.as_str(), s.size_bytes, s.text.as_deref())).collect();
+    assert_eq!(
+        sections[..3],
+        [
+            (".osrel", 39, Some("Talos (v1.10.9)")),
+            (".cmdline", 42, Some("talos.platform=metal console=ttyS2,1500000")),
+            (".uname", 16, Some("6.18.15-0123abcd")),
+        ]
+    );
+    assert_eq!(sections[3..], [(".linux", 600, None), (".initrd", 10, None)]);
+    // Neither of these is one.
+    assert!(report.has(Kind::KernelDamaged) && report.has(Kind::InitramfsDamaged), "{:?}", report.findings);
+    // Without a kernel it is some program: nothing to find.
+    let other = look_at(&program(&[(".text", b"x")]));
+    assert_eq!((other.verdict, other.efi_programs[0].kind), (Verdict::NotBootable, "other"));
+}
+
+#[test]
+fn a_unified_kernel_image_may_be_cut_or_changed_anywhere() {
+    let uki = program(&[(".cmdline", b"console=ttyS2"), (".linux", &[0; 300]), (".initrd", &[0; 300])]);
+    for cut in 0..uki.len() {
+        run("inspect", &uki[..cut]).unwrap_or_else(|e| panic!("cut at {cut}: {e}"));
+    }
+    for at in 0..0x400 {
+        for value in [0, 0x7f, 0xff] {
+            let mut bad = uki.clone();
+            bad[at] = value;
+            run("inspect", &bad).unwrap_or_else(|e| panic!("{value:#x} at {at:#x}: {e}"));
+        }
+    }
+    // Sixteen sections, all of them the same megabytes.
+    let big = vec![1; 40 << 20];
+    let mut many = program(&[(".linux", &big)]);
+    many[0x7e] = 16;
+    let entry = many[0x90 + 240..][..40].to_vec();
+    (0..16).for_each(|i| many[0x90 + 240 + 40 * i..][..40].copy_from_slice(&entry));
+    run("inspect", &many).expect("in bounded memory");
+}
+
+#[test]
+fn an_archive_of_files_is_named_and_not_read_as_a_medium() {
+    for (begin, command) in
+        [(&b"PK\x03\x04 rest"[..], "unzip"), (b"BZh91AY", "bunzip2"), (b"7z\xbc\xaf\x27\x1c", "7z x")]
+    {
+        let mut file = tempfile::tempfile().expect("file");
+        std::io::Write::write_all(&mut file, begin).expect("written");
+        let error = open(file, &Limits::of(100), &mut |_| {}).expect_err("an archive");
+        assert!(matches!(error, OpenError::Archive { command: c, .. } if c == command), "{error}");
+    }
+}
+
+#[test]
+fn the_line_about_a_medium_has_its_label() {
+    const BYTES: u64 = 34 << 20;
+    let mut image = std::io::Cursor::new(vec![0; BYTES as usize]);
+    let spec =
+        fat::Spec { size_bytes: BYTES, label: "CANON".to_owned(), volume_id: 1, partition_start: Lba(0) };
+    fat::build(&mut image, &spec, &[]).expect("fits");
+    let line = summary(&medium(BYTES, &[(0, &image.into_inner())])).expect("a line");
+    assert_eq!(line, "fat32 `CANON` without partition table");
 }
 
 #[test]

@@ -35,6 +35,26 @@ struct Shortcut {
 
 const NOWHERE: Shortcut = Shortcut { pc: u64::MAX, key: 0, block: Block { start: 0, end: 0 } };
 
+/// Joins two operations, if there is a joined form; the first one takes the kind.
+fn pair(first: &mut Op, second: &Op, behind: u64) -> bool {
+    let kind = match (first.kind, second.kind) {
+        (Kind::LdrReg8, Kind::StrReg8) => Kind::LdrReg8StrReg8,
+        (Kind::MovImm, Kind::MovImm) => Kind::MovImmMovImm,
+        (Kind::SubsImm64, Kind::BCond) => Kind::SubsImm64BCond,
+        (Kind::SubsImm32, Kind::BCond) => Kind::SubsImm32BCond,
+        (Kind::Subs64, Kind::BCond) => Kind::Subs64BCond,
+        (Kind::Subs32, Kind::BCond) => Kind::Subs32BCond,
+        _ => return false,
+    };
+    if second.kind == Kind::BCond {
+        // Too far for the field: each by itself.
+        let Ok(distance) = i16::try_from(second.imm.wrapping_sub(behind) as i64 / 4) else { return false };
+        (first.x, first.y) = (second.x, distance as u16);
+    }
+    first.kind = kind;
+    true
+}
+
 /// All decoded code.
 #[derive(Debug)]
 pub struct Blocks {
@@ -99,7 +119,7 @@ impl Blocks {
                 ram.arena()[place..place + 4].iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte));
             let op = decode(word, at);
             count += 1;
-            self.fuse(start, &op, offset + 4 * count);
+            self.join(start, &op, offset + 4 * count);
             self.operations.push(op);
             if op.kind.ends_block() {
                 break;
@@ -111,22 +131,18 @@ impl Blocks {
         block
     }
 
-    /// Lets a comparison before a conditional branch take it; the branch stays behind it. `behind` is the offset behind
-    /// the branch.
-    fn fuse(&mut self, start: usize, branch: &Op, behind: u64) {
-        if branch.kind != Kind::BCond || self.operations.len() == start {
+    /// Lets the operation before take this one with it, which stays behind it for whoever branches there. `behind` is
+    /// the offset behind this one.
+    fn join(&mut self, start: usize, op: &Op, behind: u64) {
+        let [.., earlier, before] = &mut self.operations[start..] else {
+            if let [before] = &mut self.operations[start..] {
+                pair(before, op, behind);
+            }
             return;
-        }
-        let Some(compare) = self.operations.last_mut() else { return };
-        let kind = match compare.kind {
-            Kind::SubsImm64 => Kind::SubsImm64BCond,
-            Kind::SubsImm32 => Kind::SubsImm32BCond,
-            Kind::Subs64 => Kind::Subs64BCond,
-            Kind::Subs32 => Kind::Subs32BCond,
-            _ => return,
         };
-        let Ok(distance) = i16::try_from((branch.imm.wrapping_sub(behind) as i64) / 4) else { return };
-        (compare.kind, compare.x, compare.y) = (kind, branch.x, distance as u16);
+        if pair(before, op, behind) && (earlier.kind, before.kind) == (Kind::AddImm64, Kind::Subs64BCond) {
+            earlier.kind = Kind::AddImm64Subs64BCond;
+        }
     }
 
     /// Decoded code of a page is no longer true.

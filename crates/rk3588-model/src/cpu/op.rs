@@ -180,6 +180,7 @@ pub enum Kind {
     LdrReg64,
     LdrReg32,
     LdrReg8,
+    StrReg8,
     LdrBack,
     StrBack,
     LdrLiteral,
@@ -232,11 +233,15 @@ pub enum Kind {
     Wfi,
     Wfe,
     Undefined,
-    // Two instructions in one: compare and branch.
+    // With the instruction behind it, which stays where it is: compare and branch, then what stands in loops that copy
+    // and fill.
     SubsImm64BCond,
     SubsImm32BCond,
     Subs64BCond,
     Subs32BCond,
+    AddImm64Subs64BCond,
+    LdrReg8StrReg8,
+    MovImmMovImm,
 }
 
 impl Kind {

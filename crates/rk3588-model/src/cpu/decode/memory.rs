@@ -12,6 +12,7 @@ pub const LOAD64: u8 = 0b1101;
 pub const LOAD32: u8 = 0b1001;
 /// The size code of a load of one byte that clears the rest.
 pub const LOAD8: u8 = 0b0001;
+pub const STORE8: u8 = 0b0000;
 
 pub(super) fn decode(word: u32, offset: u64) -> Op {
     if bit(word, 26) {
@@ -125,6 +126,7 @@ fn register_offset(word: u32) -> Op {
             LOAD64 => Kind::LdrReg64,
             LOAD32 => Kind::LdrReg32,
             LOAD8 => Kind::LdrReg8,
+            STORE8 => Kind::StrReg8,
             _ => op.kind,
         };
     }

@@ -22,10 +22,11 @@ pub type Interrupted = (usize, Cause);
 /// nothing is due ([`Core::check_at`]); then [`Core::instructions`] is what it would be if the block had been entered
 /// straight towards the target.
 pub fn block(core: &mut Core, env: &mut Env<'_>, ops: &[Op]) -> Result<usize, Interrupted> {
-    let page = core.pc & !0xfff;
-    let mut next = core.pc.wrapping_add(4 * ops.len() as u64);
+    let start = core.pc;
+    let page = start & !0xfff;
+    let mut next = start.wrapping_add(4 * ops.len() as u64);
     let mut index = 0;
-    while let Some(op) = ops.get(index) {
+    while let Some(mut op) = ops.get(index) {
         macro_rules! r {
             ($register:expr) => {
                 core.r[($register & 63) as usize]
@@ -86,23 +87,32 @@ pub fn block(core: &mut Core, env: &mut Env<'_>, ops: &[Op]) -> Result<usize, In
                     index = target as usize;
                     continue;
                 }
-                core.pc = core.pc.wrapping_add(target.wrapping_mul(4));
+                core.pc = start.wrapping_add(target.wrapping_mul(4));
                 return Ok(executed);
             }};
         }
         macro_rules! branch {
             ($taken:expr) => {
                 if $taken {
-                    go!((page.wrapping_add(op.imm).wrapping_sub(core.pc) as i64 >> 2) as u64, index + 1);
+                    go!((page.wrapping_add(op.imm).wrapping_sub(start) as i64 >> 2) as u64, index + 1);
                 }
             };
         }
-        // A comparison joined with the branch behind it, which is still there for when it is not taken.
+        // A comparison joined with the branch behind it.
         macro_rules! branch_behind {
             () => {
+                index += 1;
                 if holds(op.x, core.nzcv) {
-                    go!((index as u64 + 2).wrapping_add(op.y as i16 as u64), index + 2);
+                    go!((index as u64 + 1).wrapping_add(op.y as i16 as u64), index + 1);
                 }
+            };
+        }
+        // On to the second operation of a pair; the block has it.
+        macro_rules! second {
+            () => {
+                index += 1;
+                let Some(behind) = ops.get(index) else { break };
+                op = behind;
             };
         }
         macro_rules! load {
@@ -341,6 +351,7 @@ pub fn block(core: &mut Core, env: &mut Env<'_>, ops: &[Op]) -> Result<usize, In
             Kind::LdrReg64 => set!(load!(8, n64!().wrapping_add(m64!() << (op.a & 3)))),
             Kind::LdrReg32 => set!(load!(4, n64!().wrapping_add(m64!() << (op.a & 3)))),
             Kind::LdrReg8 => set!(load!(1, n64!().wrapping_add(m64!()))),
+            Kind::StrReg8 => store!(1, n64!().wrapping_add(m64!()), r!(op.d)),
             Kind::LdrReg => {
                 let address = n64!().wrapping_add(alu::extend(m64!(), op.y as u8, op.a));
                 long!(system::load(core, env, op, address, index));
@@ -463,6 +474,23 @@ pub fn block(core: &mut Core, env: &mut Env<'_>, ops: &[Op]) -> Result<usize, In
             Kind::Subs32BCond => {
                 flags32!(n32!(), !m32!(), true);
                 branch_behind!();
+            }
+
+            Kind::AddImm64Subs64BCond => {
+                set!(at!());
+                second!();
+                flags64!(n64!(), !m64!(), true);
+                branch_behind!();
+            }
+            Kind::LdrReg8StrReg8 => {
+                set!(load!(1, n64!().wrapping_add(m64!())));
+                second!();
+                store!(1, n64!().wrapping_add(m64!()), r!(op.d));
+            }
+            Kind::MovImmMovImm => {
+                set!(op.imm);
+                second!();
+                set!(op.imm);
             }
 
             Kind::Nop | Kind::Isb => {}

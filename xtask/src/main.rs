@@ -13,8 +13,11 @@ use xtask::{
 /// Builds, checks and rehearses the Talos Linux image for the NanoPi M6.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
-#[command(after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 an image exists but must not be flashed.
-Variables: FW_STORE, FW_MIRROR, FW_OFFLINE, FW_BUILD, FW_DEBIAN_MIRROR, FW_KEYS, FW_KEEP_WORK (see docs/variables.md).")]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 an image exists but must not be flashed, 130 interrupted,
+141 whoever read the output went away.
+Variables: FW_STORE, FW_MIRROR, FW_OFFLINE, FW_BUILD, FW_DEBIAN_MIRROR, FW_KEYS, FW_KEEP_WORK (see docs/variables.md)."
+)]
 struct Cli {
     /// No progress; results, notes, warnings and errors only.
     #[arg(short, long, global = true)]

@@ -4,14 +4,15 @@
 
 use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use boot_log::{Rules, Stage};
 use clap::Args as ClapArgs;
 use fw_build::{Failure, Result};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
-use serial_monitor::{BAUDS, Ends, Port, Settings, Watch, candidates, run as watch_port};
+use serial_monitor::{BAUDS, ESCAPE, Ends, Port, Settings, Watch, candidates, run as watch_port};
 
 use crate::exit::Exit;
 use crate::interrupt;
@@ -26,7 +27,7 @@ use crate::interrupt;
   cargo xtask monitor /dev/ttyUSB0 --seconds 90 --log boot.log < /dev/null   for scripts
 
 Start it, then power the board. The keyboard goes to the board, Ctrl-C too; Ctrl-] ends. Without text at 1500000 baud it
-tries 115200, and back. The console is on standard output, what this program says on standard error.
+tries 115200, and back. A signal ends it as Ctrl-] does, with the diagnosis. The console is on standard output, what this program says on standard error.
 
 Exit code 1: the boot is not complete; `cargo xtask diagnose LOG` says the same again later.")]
 pub struct Args {
@@ -71,8 +72,9 @@ pub fn run(args: &Args) -> Result<Exit> {
     eprintln!("`{}` at {} baud; Ctrl-] ends", path.display(), watch.baud());
     let limit = args.seconds.map(Duration::from_secs);
     let ends = {
-        let _raw = Raw::enter();
-        let keys = keyboard();
+        let (typed, keys) = channel();
+        let _raw = Raw::enter(typed.clone());
+        keyboard(typed);
         let (mut screen, mut talk) = (std::io::stdout(), std::io::stderr());
         let log = log.as_mut().map(|l| l as &mut dyn Write);
         watch_port(&mut port, &mut watch, &keys, limit, &mut screen, &mut talk, log)?
@@ -116,38 +118,43 @@ fn open_failure(path: &Path, error: &std::io::Error) -> Failure {
 }
 
 /// What is typed. The thread ends with the process: a read of a terminal cannot be called off.
-fn keyboard() -> Receiver<Vec<u8>> {
-    let (sender, receiver) = channel();
+fn keyboard(typed: Sender<Vec<u8>>) {
     std::thread::spawn(move || {
         let mut buffer = [0; 256];
         while let Ok(n @ 1..) = std::io::stdin().lock().read(&mut buffer) {
-            if sender.send(buffer[..n].to_vec()).is_err() {
+            if typed.send(buffer[..n].to_vec()).is_err() {
                 break;
             }
         }
     });
-    receiver
 }
 
-/// The terminal gives every key at once and acts on none, until this is dropped or a signal comes.
+/// The terminal gives every key at once and acts on none, until this is dropped. A signal types Ctrl-].
 struct Raw {
     before: Option<Termios>,
-    _guard: Option<interrupt::Guard>,
+    _guard: interrupt::Guard,
 }
 
 impl Raw {
-    fn enter() -> Raw {
+    fn enter(typed: Sender<Vec<u8>>) -> Raw {
         let stdin = std::io::stdin();
         let before = if stdin.is_terminal() { tcgetattr(&stdin).ok() } else { None };
-        let guard = before.clone().map(|before| {
+        if let Some(before) = &before {
             let mut raw = before.clone();
             raw.make_raw();
             // A terminal that does not change gives whole lines: inconvenient, and no reason to stop.
             let _ = tcsetattr(&stdin, OptionalActions::Now, &raw);
-            interrupt::calls(move || {
-                let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &before);
-                std::process::exit(interrupt::INTERRUPTED);
-            })
+        }
+        let (restore, again) = (before.clone(), AtomicBool::new(false));
+        let guard = interrupt::calls(move || {
+            if !again.swap(true, Ordering::Relaxed) && typed.send(vec![ESCAPE]).is_ok() {
+                return;
+            }
+            // Once more: a port that takes nothing keeps the session from its end.
+            if let Some(before) = &restore {
+                let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, before);
+            }
+            std::process::exit(interrupt::INTERRUPTED);
         });
         Raw { before, _guard: guard }
     }

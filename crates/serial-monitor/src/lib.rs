@@ -9,5 +9,5 @@ mod session;
 mod watch;
 
 pub use port::{Port, candidates};
-pub use session::{Ends, run};
+pub use session::{ESCAPE, Ends, run};
 pub use watch::{Action, BAUDS, Settings, Watch};

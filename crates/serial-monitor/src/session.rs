@@ -9,7 +9,7 @@ use crate::port::Port;
 use crate::watch::{Action, Watch};
 
 /// Ctrl-], as telnet has it: ends the session. Ctrl-C goes to the board.
-const ESCAPE: u8 = 0x1d;
+pub const ESCAPE: u8 = 0x1d;
 /// At 1500000 baud 150 bytes come in this time; the kernel keeps 4096 for us.
 const WAIT: Duration = Duration::from_millis(1);
 
@@ -18,7 +18,7 @@ const WAIT: Duration = Duration::from_millis(1);
 pub enum Ends {
     /// Ctrl-] was typed.
     Typed,
-    /// The keyboard's input ended, and `limit` has passed or none was given.
+    /// `limit` has passed.
     Time,
     /// The port is gone; the system's words.
     Gone(String),

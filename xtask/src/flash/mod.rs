@@ -55,6 +55,9 @@ pub struct Args {
     /// List this machine's disks instead.
     #[arg(long, conflicts_with_all = ["image", "device"])]
     list: bool,
+    /// With `--list`: print JSON.
+    #[arg(long, requires = "list")]
+    json: bool,
     /// Do not ask.
     #[arg(long)]
     yes: bool,
@@ -85,7 +88,7 @@ pub struct Args {
 /// the reasons.
 pub fn run(args: &Args) -> Result<Exit> {
     let (Some(image_path), Some(device)) = (&args.image, &args.device) else {
-        return target::list();
+        return target::list(args.json);
     };
     let target = Target::find(device, args.file)?;
     // Before the image is read: the quick answer first.

@@ -205,12 +205,33 @@ fn lookup_failure(error: LookupError) -> Failure {
     Failure::new(error.to_string()).hint(hint)
 }
 
-/// Prints the disks of this machine.
+/// Prints the disks of this machine; as JSON with `path`, `size_bytes`, `bus`, `model`, `serial`, `refusals` (texts) and
+/// `allow` (whether `--allow` overrides all of them).
 ///
 /// # Errors
 /// sysfs cannot be read.
-pub fn list() -> Result<Exit> {
-    for device in Device::all(&Roots::default()).map_err(lookup_failure)? {
+pub fn list(json: bool) -> Result<Exit> {
+    let devices = Device::all(&Roots::default()).map_err(lookup_failure)?;
+    if json {
+        let disks: Vec<_> = devices
+            .iter()
+            .map(|d| {
+                let refusals = d.refusals(0, None);
+                serde_json::json!({
+                    "path": format!("/dev/{}", d.name),
+                    "size_bytes": d.size_bytes,
+                    "bus": d.bus.name(),
+                    "model": d.model,
+                    "serial": d.serial,
+                    "refusals": refusals.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                    "allow": !refusals.is_empty() && refusals.iter().all(Refusal::can_be_overridden),
+                })
+            })
+            .collect();
+        println!("{:#}", serde_json::Value::from(disks));
+        return Ok(Exit::Done);
+    }
+    for device in devices {
         let refusals = device.refusals(0, None);
         let verdict = match refusals.first() {
             None => "can be written".to_owned(),

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `cargo xtask verify IMAGE`: an image or a medium against its `.map.json`, byte by byte.
 
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -17,6 +16,7 @@ use image_inspect::{Expect, Inspector, Options};
 use crate::context;
 use crate::exit::Exit;
 use crate::inspect::open;
+use crate::talk;
 
 /// Changes that are printed one by one.
 const SHOWN: usize = 40;
@@ -54,7 +54,7 @@ pub(super) fn run(args: &DiskArgs) -> Result<Exit> {
         println!("stream    ends early: {damage}");
     }
     let compare = |reference: Option<&dyn Source>| {
-        let (mut last, talk) = (Instant::now(), std::io::stderr().is_terminal());
+        let (mut last, talk) = (Instant::now(), talk::bars());
         let mut progress = |bytes: u64| {
             if talk && last.elapsed() >= EVERY {
                 last = Instant::now();

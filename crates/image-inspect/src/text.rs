@@ -181,7 +181,7 @@ fn table(r: &Report, out: &mut String) -> std::fmt::Result {
 }
 
 fn content(r: &Report, out: &mut String) -> std::fmt::Result {
-    if r.shape != Shape::Disk && r.kernels.is_empty() {
+    if r.shape != Shape::Disk && r.kernels.is_empty() && r.efi_programs.is_empty() {
         return Ok(());
     }
     writeln!(out)?;

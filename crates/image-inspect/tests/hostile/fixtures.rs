@@ -15,7 +15,7 @@ use image_inspect::source::{Overlay, Source, bytes};
 use image_inspect::{Expect, inspect, summary};
 
 use crate::run;
-use crate::seeds::{fit, fit_of, idblock, medium, tree};
+use crate::seeds::{fit, fit_of, idblock, medium, program, tree};
 
 /// A tree whose `/images` has this many empty nodes, or which nests that deep.
 fn many_nodes(count: u32, deep: bool) -> Vec<u8> {
@@ -157,32 +157,6 @@ fn partitions_of_every_length_end_in_findings() {
     }
 }
 
-/// An EFI program for arm64 with these sections (Microsoft's PE specification), each at its own place in the file.
-fn program(sections: &[(&str, &[u8])]) -> Vec<u8> {
-    let mut bytes = vec![0; 0x400];
-    let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
-    put(0, b"MZ");
-    put(0x3c, &0x78_u32.to_le_bytes());
-    put(0x78, b"PE\0\0");
-    put(0x7c, &0xaa64_u16.to_le_bytes());
-    put(0x7e, &(sections.len() as u16).to_le_bytes());
-    put(0x8c, &240_u16.to_le_bytes());
-    // Optional header: PE32+, EFI application, sixteen directories.
-    put(0x90, &0x20b_u16.to_le_bytes());
-    put(0x90 + 68, &10_u16.to_le_bytes());
-    put(0x90 + 108, &16_u32.to_le_bytes());
-    let mut place = 0x400;
-    for (i, (name, data)) in sections.iter().enumerate() {
-        let at = 0x90 + 240 + 40 * i;
-        put(at, name.as_bytes());
-        let words = [data.len() as u32, 0x1000 * (i as u32 + 1), data.len() as u32, place];
-        put(at + 8, &words.map(u32::to_le_bytes).concat());
-        place += data.len() as u32;
-    }
-    sections.iter().for_each(|(_, data)| bytes.extend_from_slice(data));
-    bytes
-}
-
 fn look_at(bytes: &[u8]) -> image_inspect::report::Report {
     let source = medium(bytes.len() as u64, &[(0, bytes)]);
     inspect(&source, "x", Container::Raw, &Expect::any())
@@ -231,12 +205,12 @@ fn a_unified_kernel_image_may_be_cut_or_changed_anywhere() {
             run("inspect", &bad).unwrap_or_else(|e| panic!("{value:#x} at {at:#x}: {e}"));
         }
     }
-    // Sixteen sections, all of them the same megabytes.
-    let big = vec![1; 40 << 20];
+    // 96 sections, all of them the same 7 MiB; their table lies in those bytes, too.
+    let big = vec![1; 7 << 20];
     let mut many = program(&[(".linux", &big)]);
-    many[0x7e] = 16;
+    many[0x7e] = 96;
     let entry = many[0x90 + 240..][..40].to_vec();
-    (0..16).for_each(|i| many[0x90 + 240 + 40 * i..][..40].copy_from_slice(&entry));
+    (0..96).for_each(|i| many[0x90 + 240 + 40 * i..][..40].copy_from_slice(&entry));
     run("inspect", &many).expect("in bounded memory");
 }
 

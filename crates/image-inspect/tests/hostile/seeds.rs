@@ -37,6 +37,7 @@ pub fn all() -> Seeds {
     let fit = fit(&tree);
     add("fit", fit.clone());
     add("inspect", fit.clone());
+    add("inspect", program(&[(".cmdline", b"console=ttyS2"), (".linux", &fit), (".initrd", b"070701")]));
     let disk = disk();
     add("gpt", disk.clone());
     add("inspect", disk);
@@ -302,4 +303,30 @@ pub fn medium(size_bytes: u64, pieces: &[(u64, &[u8])]) -> FileSource {
         file.write_all(piece).expect("room");
     }
     FileSource::new(file).expect("a file")
+}
+
+/// An EFI program for arm64 with these sections (Microsoft's PE specification), each at its own place in the file.
+pub fn program(sections: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut bytes = vec![0; 0x400];
+    let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
+    put(0, b"MZ");
+    put(0x3c, &0x78_u32.to_le_bytes());
+    put(0x78, b"PE\0\0");
+    put(0x7c, &0xaa64_u16.to_le_bytes());
+    put(0x7e, &(sections.len() as u16).to_le_bytes());
+    put(0x8c, &240_u16.to_le_bytes());
+    // Optional header: PE32+, EFI application, sixteen directories.
+    put(0x90, &0x20b_u16.to_le_bytes());
+    put(0x90 + 68, &10_u16.to_le_bytes());
+    put(0x90 + 108, &16_u32.to_le_bytes());
+    let mut place = 0x400;
+    for (i, (name, data)) in sections.iter().enumerate() {
+        let at = 0x90 + 240 + 40 * i;
+        put(at, name.as_bytes());
+        let words = [data.len() as u32, 0x1000 * (i as u32 + 1), data.len() as u32, place];
+        put(at + 8, &words.map(u32::to_le_bytes).concat());
+        place += data.len() as u32;
+    }
+    sections.iter().for_each(|(_, data)| bytes.extend_from_slice(data));
+    bytes
 }

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use clap::Args as ClapArgs;
+use fw_build::golang::Go;
 use fw_build::status::bytes;
 use fw_build::store::Store;
 use fw_build::{Failure, Result};
@@ -29,6 +30,9 @@ pub struct Args {
 /// debug information when BTF is on) and the results.
 const STORE_BYTES: u64 = 12 << 30;
 
+/// What Go is for.
+const GO_FOR: &str = "only for `cargo xtask conformance` and `--userland talos-source`";
+
 /// Runs the verb.
 ///
 /// # Errors
@@ -38,7 +42,8 @@ pub fn run(args: &Args) -> Result<Exit> {
     let rust = rust_board_target();
     let store = Store::from_env()?.root().to_owned();
     let free = free_bytes(&store);
-    for line in report(&findings, &rust, &store, free, Distro::here(), args.quiet) {
+    let go = Go::find(&store);
+    for line in report(&findings, &rust, &go, &store, free, Distro::here(), args.quiet) {
         println!("{line}");
     }
     let tools_complete = findings.iter().all(|f| f.result.is_ok()) && rust.is_ok();
@@ -76,6 +81,7 @@ fn lacks(missing: &[Finding], rust: &Result<RustRoute>) -> Failure {
 fn report(
     findings: &[Finding],
     rust: &Result<RustRoute>,
+    go: &Result<Go>,
     store: &Path,
     free: Option<u64>,
     distro: Option<Distro>,
@@ -109,6 +115,20 @@ fn report(
             lines.push(format!("missing  {:22} the programs that run on the board", "Rust for the board"));
             lines.extend(failure.lines().iter().skip(1).map(|l| format!("         {}", l.trim())));
         }
+    }
+    // Nothing of an image needs it, so it is never missing.
+    match go {
+        Ok(go) if !quiet => lines.push(format!(
+            "ok       {:22} Go {}, {GO_FOR}: `{}`",
+            "Go",
+            go.host_version(),
+            go.program().display()
+        )),
+        Err(_) if !quiet => {
+            lines.push(format!("absent   {:22} {GO_FOR}", "Go"));
+            lines.push("         `cargo xtask setup --conformance` provides it".to_owned());
+        }
+        _ => {}
     }
     match free {
         Some(free) if free < STORE_BYTES => {
@@ -152,11 +172,35 @@ mod tests {
         ]
     }
 
+    /// As on a machine without Go.
+    fn no_go() -> Result<Go> {
+        Err(Failure::new("no Go"))
+    }
+
+    #[test]
+    fn go_is_optional() {
+        let rust = Err(Failure::new("no target"));
+        let all = &findings()[..1];
+        let text = report(all, &rust, &no_go(), Path::new("/s"), None, None, false).join("\n");
+        assert!(text.contains("absent   Go ") && text.contains("setup --conformance"), "{text}");
+        assert!(text.contains("1 missing"), "only Rust: {text}");
+        let quiet = report(all, &rust, &no_go(), Path::new("/s"), None, None, true).join("\n");
+        assert!(!quiet.contains("Go"), "{quiet}");
+    }
+
     #[test]
     fn says_what_is_missing_and_what_brings_it() {
         let rust = Err(Failure::new("no target").why("no libstd").hint("`rustup target add x`"));
-        let text = report(&findings(), &rust, Path::new("/s"), Some(1 << 30), Some(Distro::Debian12), false)
-            .join("\n");
+        let text = report(
+            &findings(),
+            &rust,
+            &no_go(),
+            Path::new("/s"),
+            Some(1 << 30),
+            Some(Distro::Debian12),
+            false,
+        )
+        .join("\n");
         for part in [
             "ok       aarch64 C compiler",
             "missing  make",
@@ -182,7 +226,8 @@ mod tests {
     #[test]
     fn quiet_shows_only_what_is_missing() {
         let rust = Err(Failure::new("no target"));
-        let text = report(&findings(), &rust, Path::new("/s"), Some(1 << 40), None, true).join("\n");
+        let text =
+            report(&findings(), &rust, &no_go(), Path::new("/s"), Some(1 << 40), None, true).join("\n");
         assert!(!text.contains("ok ") && text.contains("missing  make"), "{text}");
         assert!(!text.contains("Debian"), "an unknown distribution has no package names: {text}");
     }

@@ -4,10 +4,12 @@
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
+use fw_build::fetch::Fetcher;
+use fw_build::golang::Go;
 use fw_build::run::{Cmd, LineSink};
 use fw_build::{Context as _, Failure, Result};
 
-use crate::go::{Go, NoProgram};
+use crate::go::{self, NoProgram};
 use crate::imager;
 use crate::inputs::{Inputs, Subject};
 use crate::line::Line;
@@ -18,8 +20,13 @@ use crate::tools::Tools;
 ///
 /// # Errors
 /// The outcome: ignored where modules cannot be had, broken where the code does not compile.
-pub fn program(go: &Go, line: &Line, sink: &mut dyn LineSink) -> std::result::Result<PathBuf, Outcome> {
-    go.build(line, sink).map_err(|no| match no {
+pub fn program(
+    fetcher: &Fetcher,
+    go: &Go,
+    line: &Line,
+    sink: &mut dyn LineSink,
+) -> std::result::Result<PathBuf, Outcome> {
+    go::build(fetcher, go, line, sink).map_err(|no| match no {
         NoProgram::Modules(failure) => {
             Outcome::Ignored { reason: failure.during("its Go modules cannot be had").to_string() }
         }

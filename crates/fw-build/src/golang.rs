@@ -27,20 +27,24 @@ impl Go {
     /// The oldest Go that can get another toolchain by itself.
     pub const OLDEST: &'static str = "1.21";
 
-    /// Looks on `PATH`, then where Go's own installation guide puts it.
+    /// Looks on `PATH`, where Go's own installation guide puts it, and among the toolchains in `store`, the store's root:
+    /// a distribution's Go may be too old to build anything, and new enough to get a newer one
+    /// ([`crate::fetch::Fetcher::go_toolchain`]).
     ///
     /// # Errors
-    /// No Go, or one older than [`Go::OLDEST`].
-    pub fn find() -> Result<Go> {
+    /// No Go, or none since [`Go::OLDEST`].
+    pub fn find(store: &Path) -> Result<Go> {
+        let caches = store.join("go");
         let well_known = ["/usr/local/go/bin/go", "/usr/lib/go/bin/go"].map(PathBuf::from);
-        let found =
-            which::which("go").into_iter().chain(well_known.into_iter().filter(|path| path.is_file()));
+        let found = which::which("go")
+            .into_iter()
+            .chain(well_known.into_iter().filter(|path| path.is_file()))
+            .chain(stored(&caches));
         let mut rejected = Vec::new();
         for program in found {
             match host_version(&program) {
                 Ok(version) if is_recent(&version) => {
-                    let toolchain = "local".to_owned();
-                    return Ok(Go { program, host_version: version, toolchain, caches: PathBuf::new() });
+                    return Ok(Go { program, host_version: version, toolchain: "local".to_owned(), caches });
                 }
                 Ok(version) => rejected.push(format!("`{}` is Go {version}", program.display())),
                 Err(failure) => rejected.push(failure.what().to_owned()),
@@ -58,10 +62,10 @@ impl Go {
         ))
     }
 
-    /// The same Go, bound to `toolchain` (`goX.Y.Z`), with its caches in the folder `caches`.
+    /// The same Go, bound to a toolchain: `goX.Y.Z`, which it gets by itself, or `local` for its own.
     #[must_use]
-    pub fn bound(self, toolchain: &str, caches: &Path) -> Go {
-        Go { toolchain: toolchain.to_owned(), caches: caches.to_owned(), ..self }
+    pub fn bound(self, toolchain: &str) -> Go {
+        Go { toolchain: toolchain.to_owned(), ..self }
     }
 
     /// The program.
@@ -77,6 +81,11 @@ impl Go {
     /// The toolchain that builds, as `GOTOOLCHAIN` has it; enters the key of what is built.
     pub fn toolchain(&self) -> &str {
         &self.toolchain
+    }
+
+    /// The folder in the store with module cache and build cache.
+    pub fn caches(&self) -> &Path {
+        &self.caches
     }
 
     /// Adds to `cmd` what binds it to this toolchain and these caches.
@@ -129,6 +138,23 @@ impl Programs<'_> {
     }
 }
 
+/// The toolchains that Go, or [`crate::fetch::Fetcher::go_toolchain`], put into the module cache, the newest first.
+fn stored(caches: &Path) -> Vec<PathBuf> {
+    let suffix = format!(".linux-{}", host_arch());
+    let Ok(entries) = fs_err::read_dir(caches.join("mod/golang.org")) else { return Vec::new() };
+    let mut found: Vec<(Vec<u32>, PathBuf)> = entries
+        .flatten()
+        .filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            let version = name.strip_prefix("toolchain@v0.0.1-go")?.strip_suffix(&suffix)?;
+            Some((numbers(version), entry.path().join("bin/go")))
+        })
+        .filter(|(_, program)| program.is_file())
+        .collect();
+    found.sort();
+    found.into_iter().rev().map(|(_, program)| program).collect()
+}
+
 /// Go's name of this machine.
 pub fn host_arch() -> &'static str {
     match std::env::consts::ARCH {
@@ -136,6 +162,11 @@ pub fn host_arch() -> &'static str {
         "aarch64" => "arm64",
         other => other,
     }
+}
+
+/// The module in which Go publishes a toolchain for this machine (Go's reference, "Go Toolchains").
+pub(crate) fn toolchain_module(go: &str) -> String {
+    format!("golang.org/toolchain@v0.0.1-go{go}.linux-{}", host_arch())
 }
 
 fn host_version(program: &Path) -> Result<String> {
@@ -151,7 +182,8 @@ fn is_recent(version: &str) -> bool {
     numbers(version) >= numbers(Go::OLDEST)
 }
 
-fn numbers(version: &str) -> Vec<u32> {
+/// The numbers of a Go version, for comparing.
+pub fn numbers(version: &str) -> Vec<u32> {
     let digits =
         |part: &str| part.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap_or(0);
     version.split('.').map(digits).collect()
@@ -173,6 +205,22 @@ mod tests {
         ] {
             assert_eq!(is_recent(version), recent, "{version}");
         }
+    }
+
+    #[test]
+    fn the_newest_stored_toolchain_comes_first() {
+        let dir = tempfile::tempdir().expect("folder");
+        let put = |name: &str| {
+            let program = dir.path().join("mod").join(name).join("bin/go");
+            fs_err::create_dir_all(program.parent().expect("a folder")).expect("folder");
+            fs_err::write(&program, "").expect("file");
+            program
+        };
+        let (old, new) = (put(&toolchain_module("1.9.2")), put(&toolchain_module("1.26.6")));
+        put("golang.org/toolchain@v0.0.1-go1.27.0.plan9-mips");
+        put("golang.org/x@v1.0.0");
+        assert_eq!(stored(dir.path()), [new, old]);
+        assert!(stored(Path::new("/nonexistent")).is_empty());
     }
 
     #[test]

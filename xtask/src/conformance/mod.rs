@@ -12,14 +12,14 @@ use std::time::Instant;
 
 use clap::Args as ClapArgs;
 use conformance::docs;
-use conformance::go::Go;
+use conformance::go;
 use conformance::inputs::{Merge, Subject};
 use conformance::line::{self, Line};
 use conformance::report::{Outcome, Report, Status, Strictness};
 use conformance::session;
 use fs_err as fs;
 use fw_build::run::Quiet;
-use fw_build::{Failure, Result};
+use fw_build::{Failure, Result, golang};
 use fw_image::cmdline::Cmdline;
 use fw_image::map::ImageMap;
 
@@ -79,7 +79,7 @@ pub fn run(args: &Args) -> Result<Exit> {
     let cx = Context::load()?;
     let lines = chosen(line::all(&cx.root)?, &args.lines)?;
     let mut report = Report::default();
-    match Go::find(cx.store.root(), &lines) {
+    match go::find(cx.store.root(), &lines) {
         Ok(go) => {
             let parts = Parts::make(&cx)?;
             for line in &lines {
@@ -126,9 +126,9 @@ fn chosen(all: Vec<Line>, names: &[String]) -> Result<Vec<Line>> {
     Ok(all.into_iter().filter(|line| names.is_empty() || names.contains(&line.name)).collect())
 }
 
-fn one(cx: &Context, go: &Go, line: &Line, parts: &Parts) -> Result<Outcome> {
+fn one(cx: &Context, go: &golang::Go, line: &Line, parts: &Parts) -> Result<Outcome> {
     eprintln!("{}: Talos {}, Go toolchain {}", line.name, line.release, go.toolchain());
-    let program = match session::program(go, line, &mut Quiet) {
+    let program = match session::program(&cx.fetcher()?, go, line, &mut Quiet) {
         Ok(program) => program,
         Err(outcome) => return Ok(outcome),
     };

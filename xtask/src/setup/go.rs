@@ -4,8 +4,7 @@
 //! Debian 13 and Ubuntu 24.04 have one that is recent enough. Debian 12's (1.19) cannot compile Talos, but it can fetch
 //! a newer toolchain as a Go module, into the store.
 
-use conformance::go::Go;
-use conformance::line;
+use conformance::{go, line};
 use fw_build::{Failure, Result};
 
 use super::{Consent, Step, Sudo, confirmed};
@@ -23,7 +22,7 @@ const PACKAGE: &str = "golang-go";
 pub(super) fn provide(consent: Consent) -> Result<()> {
     let cx = Context::load()?;
     let lines = line::all(&cx.root)?;
-    let found = || Go::find(cx.store.root(), &lines);
+    let found = || go::find(cx.store.root(), &lines);
     if found().is_ok() {
         eprintln!("setup: Go is there");
         return Ok(());
@@ -48,7 +47,7 @@ pub(super) fn provide(consent: Consent) -> Result<()> {
     }
     println!("go mod download golang.org/toolchain");
     if allowed(consent)? {
-        let program = Go::fetch(cx.store.root(), &lines)?;
+        let program = cx.fetcher()?.go_toolchain(go::newest(&lines), &())?;
         eprintln!("setup: Go is in `{}`", program.display());
     }
     Ok(())

@@ -231,6 +231,19 @@ impl Fetcher {
         go::dependencies(go, programs, offline).map_err(|failure| self.network_hint(failure))
     }
 
+    /// Has a `go` that is too old to build with get the toolchain `version` (`1.26.6`) into the store, where
+    /// [`Go::find`] finds it from then on; Go's checksum database vouches for it.
+    ///
+    /// # Errors
+    /// There is no `go` at all, or it cannot get the toolchain.
+    pub fn go_toolchain(&self, version: &str, progress: &dyn Progress) -> Result<PathBuf> {
+        fs::create_dir_all(self.config.store.join("lock"))?;
+        let lock = self.config.store.join("lock/go-modules.lock");
+        let _lock = lock_file(&lock, "Go modules", progress)?;
+        let offline = matches!(self.config.network, Network::Forbidden { .. });
+        go::toolchain(&self.config.store, version, offline).map_err(|failure| self.network_hint(failure))
+    }
+
     /// Addresses to try over the network, in order.
     fn plan<'p>(&self, pin: &'p Pin) -> Vec<(&'p Origin, String)> {
         let mut plan = Vec::new();
@@ -277,7 +290,7 @@ impl Fetcher {
         let got = match &origin.location {
             Location::Go(module) => {
                 progress.step(&format!("go mod download {}", module.at_version()));
-                go::download(module, dir.path())
+                go::download(module, &self.config.store, dir.path())
             }
             _ => {
                 progress.step(&format!("pip download `{}`", origin.file_name()));

@@ -163,7 +163,7 @@ fn build(cx: &Context, work: &Path, status: &Status) -> Result<Built> {
             .toolchain
             .as_deref()
             .ok_or_else(|| Failure::new(format!("`{}` names no `toolchain` to build with", pin.id())))?;
-        let go = Go::find()?.bound(toolchain, &cx.store.root().join("go"));
+        let go = Go::find(cx.store.root())?.bound(toolchain);
         let version_flag =
             format!("{STRIPPED} -X github.com/containerd/containerd/v2/version.Version={}", pin.version);
         let programs = golang::Programs {

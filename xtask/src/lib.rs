@@ -27,6 +27,7 @@ pub mod monitor;
 pub mod overlay;
 pub mod qemu;
 pub mod recover;
+pub mod remote;
 pub mod screen;
 pub mod setup;
 pub mod sign;

@@ -179,6 +179,12 @@ pub const TOOLS: &[Tool] = &[
         Probe::SchemaPython,
         &["python3", "python3-libfdt", "python3-pip"],
     ),
+    program(
+        Tests,
+        "docker-registry",
+        "a registry to send to and to fetch from (feature `push`)",
+        &["docker-registry"],
+    ),
     program(Tests, "softhsm2-util", "a token for signing keys (feature `pkcs11`)", &["softhsm2"]),
     program(Tests, "git", "lists the tracked files, whose conventions are tested", &["git"]),
     program(Tests, "openssl", "checks module signatures independently", &["openssl"]),

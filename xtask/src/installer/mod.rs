@@ -24,6 +24,7 @@ use fw_image::uki::{self, Stub, Uki};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::overlay::folder::{replace, replace_file};
+use crate::remote::Remote;
 use crate::screen::Screen;
 use crate::verify::{ImageFile, Trusted, initramfs};
 use crate::{image, overlay, sign};
@@ -34,14 +35,17 @@ use crate::{image, overlay, sign};
   cargo xtask installer --base installer-base.tar --from v1.10.5
   cargo xtask installer --base base-layout/ --image out/metal-arm64-nanopi-m6.raw.xz
   cargo xtask installer --base installer-base.tar --overlay-option mac=02:00:c0:ff:ee:01
+  cargo run -p xtask --features push -- installer --push registry.example.org/nanopi-m6-installer:v1.10.9
 
-The base is ghcr.io/siderolabs/installer-base of the same Talos version, for linux/arm64.
+The base is ghcr.io/siderolabs/installer-base of the same Talos version, for linux/arm64; with the feature `push` it is
+fetched from there unless `--base` says otherwise.
 Results: out/installer-arm64.tar (for `crane push`, `docker load`), out/installer-oci (OCI layout).
 docs/overlay.md tells how nodes are upgraded with it.")]
 pub struct Args {
-    /// Tarball (`docker save`, `crane pull`) or OCI layout of the installer base.
-    #[arg(long, value_name = "PATH")]
-    pub base: Option<PathBuf>,
+    /// Installer base: a tarball (`docker save`, `crane pull`), an OCI layout, or an image in a registry
+    /// (`registry.example.org/installer-base:v1.10.9`, `docker://…`; feature `push`).
+    #[arg(long, value_name = "PATH|REF")]
+    pub base: Option<String>,
     /// Finished disk image to take kernel and initramfs from; without it one is built.
     #[arg(long, value_name = "FILE")]
     pub image: Option<PathBuf>,
@@ -66,6 +70,12 @@ pub struct Args {
     /// Name that the tarball carries.
     #[arg(long, value_name = "REF")]
     pub tag: Option<String>,
+    /// Send the image to a registry, too, with the credentials of the docker configuration (feature `push`).
+    #[arg(long, value_name = "REF")]
+    pub push: Option<String>,
+    /// Speak plain HTTP with the registries of `--base` and `--push`; with one on this machine that is so anyway.
+    #[arg(long)]
+    pub plain_http: bool,
     /// Take an image with another userland than Talos's, for rehearsals: nodes would come up with it.
     #[arg(long)]
     pub rehearsal: bool,
@@ -90,8 +100,10 @@ pub fn run(args: &Args) -> Result<Exit> {
     let line = Line::of(&version).map_err(|e| Failure::new("no installer for this release").why(e))?;
     judge_upgrade(&version, args.from.as_deref())?;
     let options = options::Options::of(&args.overlay_options)?;
-    // Before anything is built: this is what is most often missing.
-    let base = base::load(args.base.as_deref(), &version)?;
+    // Before anything is built: these are what is most often missing.
+    let remote =
+        args.push.as_deref().map(|reference| Remote::open(reference, args.plain_http)).transpose()?;
+    let base = base::load(args.base.as_deref(), &version, args.plain_http)?;
     let base = ReadImage::for_platform(&base, &Platform::linux("arm64"))
         .map_err(|e| Failure::new("the base cannot be used").why(e))?;
     let path = match &args.image {
@@ -114,7 +126,8 @@ pub fn run(args: &Args) -> Result<Exit> {
         .map_err(|e| Failure::new("the kernel arguments cannot be used").why(e))?;
     let boot = stub::load(&cx, args.stub.as_deref(), args.systemd_boot.as_deref(), &screen)?;
     let uki = parts.uki(&boot.stub, &version, cmdline.to_string())?;
-    let made = overlay::build(&cx, &overlay::Args { source: args.source.clone() }, &screen)?;
+    let overlay_args = overlay::Args { source: args.source.clone(), ..overlay::Args::default() };
+    let made = overlay::build(&cx, &overlay_args, &screen)?;
     let tree = made.trees.get("arm64").ok_or_else(|| Failure::new("the overlay has no tree for arm64"))?;
     let entries = entries(tree)?;
     let parts = installer::Parts {
@@ -139,11 +152,15 @@ pub fn run(args: &Args) -> Result<Exit> {
     let tarball_bytes = replace_file(&out.join("installer-arm64.tar"), &tar)?;
     let files = layout.files().map(|(path, content)| (path, 0o644, content));
     let layout_bytes = replace(&out.join("installer-oci"), files)?;
+    let pushed = remote.map(|remote| remote.send(&layout, &screen)).transpose()?;
     let elapsed = screen.elapsed();
     drop(screen);
     println!("installer out/installer-arm64.tar ({}), `{tag}`", bytes(tarball_bytes));
     println!("layout    out/installer-oci ({})", bytes(layout_bytes));
     println!("digest    {}", layout.digest());
+    if let Some(pushed) = pushed {
+        println!("pushed    {pushed}");
+    }
     println!("time      {}", seconds(elapsed));
     Ok(Exit::Done)
 }

@@ -23,6 +23,7 @@ pub use compose::CREATED;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::image;
+use crate::remote::Remote;
 use crate::screen::Screen;
 use crate::{board_binary, doctor, stages};
 
@@ -31,14 +32,21 @@ use crate::{board_binary, doctor, stages};
 #[command(after_help = "Examples:
   cargo xtask overlay                                     out/overlay-oci and the rest
   cargo xtask overlay --source https://example.org/repo   says in the image where its sources are
+  cargo run -p xtask --features push -- overlay --push registry.example.org/nanopi-m6-overlay:v0.1.0
 
 Results: out/overlay (the tree for linux/arm64), out/overlay-oci (OCI layout, both platforms),
 out/overlay-rootfs-amd64.tar and -arm64.tar (plain tarballs, a profile's `tarballPath`).
-docs/overlay.md tells how to use them with Talos's imager.")]
+docs/overlay.md tells how to use them with Talos's imager, and what `--push` does.")]
 pub struct Args {
     /// Address of the sources for the image's annotations; without it that of git's remote `origin`.
     #[arg(long, value_name = "URL")]
     pub source: Option<String>,
+    /// Send the layout to a registry, too, with the credentials of the docker configuration (feature `push`).
+    #[arg(long, value_name = "REF")]
+    pub push: Option<String>,
+    /// Speak plain HTTP with that registry; with one on this machine that is so anyway.
+    #[arg(long, requires = "push")]
+    pub plain_http: bool,
 }
 
 /// The finished overlay.
@@ -57,10 +65,14 @@ pub struct Overlay {
 /// A stage failed, or the overlay is not what Talos takes.
 pub fn run(args: &Args) -> Result<Exit> {
     let cx = Context::load()?;
+    // Before anything is built: a reference may be wrong, and this xtask may have no registry client.
+    let remote =
+        args.push.as_deref().map(|reference| Remote::open(reference, args.plain_http)).transpose()?;
     doctor::require()?;
     let screen = Screen::start()?;
     let overlay = build(&cx, args, &screen)?;
     let places = publish::publish(&cx, &overlay)?;
+    let pushed = remote.map(|remote| remote.send(&overlay.layout, &screen)).transpose()?;
     let elapsed = screen.elapsed();
     drop(screen);
     for (what, path, size_bytes) in places {
@@ -68,6 +80,9 @@ pub fn run(args: &Args) -> Result<Exit> {
         println!("{what:9} {} ({})", shown.display(), bytes(size_bytes));
     }
     println!("digest    {}", overlay.layout.digest());
+    if let Some(pushed) = pushed {
+        println!("pushed    {pushed}");
+    }
     println!("time      {}", seconds(elapsed));
     Ok(Exit::Done)
 }

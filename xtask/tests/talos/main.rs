@@ -15,6 +15,10 @@ use fw_build::fetch::{FetchConfig, Fetcher, Network};
 use fw_build::key::sha256_file;
 use fw_build::manifest::Manifests;
 use fw_image::initramfs;
+use fw_image::talos::{Line, Support};
+use talos_initramfs::append::Modules;
+use talos_initramfs::tree::{Kind, Node, Tree};
+use talos_initramfs::{Additions, Extension, append, embedded_configuration};
 use xtask::userland::talos::{Composed, Inputs, compose};
 
 use server::{Answer, Server};
@@ -86,6 +90,14 @@ impl Bench {
 
     fn put(&self, asset: &str, answer: Answer) {
         self.server.put(&format!("/{VERSION}/{asset}"), answer);
+    }
+
+    /// Serves the made-up release under another version, too.
+    fn publish_as(&self, version: &str) {
+        let asset = synthetic::release_initramfs(&self.rootfs);
+        let sums = format!("{}  {ASSET}\n", self.sha256(&asset));
+        self.server.put(&format!("/{version}/{ASSET}"), Answer::File(asset));
+        self.server.put(&format!("/{version}/sha256sum.txt"), Answer::File(sums.into_bytes()));
     }
 
     fn out(&self) -> PathBuf {
@@ -254,6 +266,57 @@ fn the_second_time_needs_no_network_and_gives_the_same_bytes() {
         assert_eq!(bench.compose().expect("composes offline"), first);
         assert_eq!(sha256_file(&bench.out()).expect("digest"), first.sha256);
         assert_eq!(bench.server.asked(), Vec::<String>::new());
+    });
+}
+
+/// The release's way through this code for every line: fetched, repacked or left alone, with an extension and, where the
+/// line reads one, a machine configuration behind it.
+#[test]
+fn every_line_of_talos_is_composed_and_extended() {
+    unprivileged("every_line_of_talos_is_composed_and_extended", || {
+        let bench = Bench::new(Labels::Yes);
+        let manifest = b"version: v1alpha1\nmetadata:\n  name: hello\n  version: \"1\"\n";
+        for line in Line::ALL {
+            let version = format!("{line}.0");
+            bench.publish_as(&version);
+            let composed = bench.compose_version(&version).expect("composes");
+            assert_eq!(composed.talos_version, version);
+            let base = fs::read(&composed.initramfs_path).expect("initramfs");
+            let stock = synthetic::release_initramfs(&bench.rootfs);
+            for (base, modules) in [(&base, Modules::InRootfs), (&stock, Modules::AsLayer)] {
+                let mut image = Tree::default();
+                let file = |data: &[u8]| Node { kind: Kind::File(data.to_vec()), mode: 0o644, label: None };
+                image.insert("manifest.yaml", file(manifest)).expect("once");
+                image.insert("rootfs/usr/lib/firmware/a.fw", file(b"firmware")).expect("once");
+                let mut extensions =
+                    vec![Extension::from_tree(image, "made up", String::new()).expect("an extension")];
+                if line.embedded_configuration() == Support::Yes {
+                    extensions.push(embedded_configuration(b"version: v1alpha1\n").expect("a configuration"));
+                }
+                let work = tempfile::tempdir_in(bench.dir.path()).expect("folder");
+                let additions = Additions {
+                    talos: &version,
+                    line,
+                    release: OUR_RELEASE,
+                    module_tree: &bench.modules,
+                    modules,
+                    extensions,
+                };
+                let done = append(base, additions, work.path(), &()).expect("appended");
+                let layers: Vec<&str> = done.config.layers.iter().map(|l| l.metadata.name.as_str()).collect();
+                let mut expected = match modules {
+                    Modules::InRootfs => vec!["hello"],
+                    Modules::AsLayer => vec!["kernel-modules", "hello"],
+                };
+                expected.extend((line >= Line::V1_12).then_some("embedded-config"));
+                assert_eq!(layers, expected, "{version}");
+                let segments = initramfs::segments(&done.initramfs).expect("segments");
+                let names: Vec<String> =
+                    segments[1].members().expect("members").iter().map(|m| m.name.to_owned()).collect();
+                assert!(names.contains(&"usr/lib/firmware/a.fw".to_owned()), "{names:?}");
+                assert_eq!(names.contains(&"kmod.sqsh".to_owned()), modules == Modules::AsLayer);
+            }
+        }
     });
 }
 

@@ -161,6 +161,8 @@ fn take_firmware(extension: &mut Extension, firmware: &mut Tree) -> Result<()> {
             Kind::Link(_) => resolve(&taken, path)?.clone(),
             _ => node.clone(),
         };
+        // A cpio archive has no labels; two extensions with one file may well have it with different ones.
+        let node = Node { label: None, ..node };
         let to = format!("{FIRMWARE_DIR}/{path}");
         if let (Some(old), Kind::File(_)) = (firmware.get(&to), &node.kind) {
             if *old == node {
@@ -168,7 +170,7 @@ fn take_firmware(extension: &mut Extension, firmware: &mut Tree) -> Result<()> {
             }
             return Err(Failure::new(format!("two extensions bring `{to}`, each another")));
         }
-        firmware.insert(&to, Node { label: None, ..node })?;
+        firmware.insert(&to, node)?;
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use support::{Bench, OTHER_RELEASE, RELEASE, extension, module};
 use talos_initramfs::append::{MODULES_IMAGE, Modules};
 use talos_initramfs::layers::Config;
 use talos_initramfs::squash::files_below;
+use talos_initramfs::tree::{Node, Tree};
 use talos_initramfs::{Agreed, Extension, agree, embedded_configuration};
 
 /// Members of the segments behind the first, by name.
@@ -225,7 +226,15 @@ fn must_fail_firmware_that_cannot_be_moved() {
     let one = |content: &str| extension("one", &[("usr/lib/firmware/a", content.as_bytes())]);
     let text = refused(vec![one("1"), one("2")]);
     assert!(text.contains("two extensions bring `usr/lib/firmware/a`"), "{text}");
-    bench.append(&base, "v1.13.9", Modules::InRootfs, vec![one("1"), one("1")]).expect("the same twice");
+    // The same twice is nothing to refuse, whatever label each has.
+    let mut labelled = one("1");
+    let mut rootfs = Tree::default();
+    for (path, node) in labelled.rootfs.iter() {
+        let label = Some(b"system_u:object_r:unlabeled_t:s0".to_vec());
+        rootfs.insert(path, Node { label, ..node.clone() }).expect("once");
+    }
+    labelled.rootfs = rootfs;
+    bench.append(&base, "v1.13.9", Modules::InRootfs, vec![labelled, one("1")]).expect("the same twice");
 }
 
 #[test]

@@ -86,7 +86,11 @@ type Inputs struct {
 	OverlayLayout string `json:"overlay_layout"`
 	OverlayTree   string `json:"overlay_tree"`
 	OverlayTar    string `json:"overlay_tar"`
-	// UKI is ours; Stub the systemd stub it is made from.
+	// Node is what our installer image adds to its base, unpacked.
+	Node string `json:"node"`
+	// RootCommand stands in front of `chroot`; empty where this user may not.
+	RootCommand string `json:"root_command"`
+	// UKI is that of Node; Stub the systemd stub it is made from.
 	UKI  string `json:"uki"`
 	Stub string `json:"stub"`
 	Boot string `json:"boot"`
@@ -273,9 +277,10 @@ var all = []check{
 	{"grub-config", "the upgrade's parser reads our grub.cfg, and writes it again byte for byte", grubConfig},
 	{"cmdline-merge", "go-procfs merges kernel arguments to the same line as our code", cmdlineMerge},
 	{"executor", "the executor gets our options, and our installer writes what is in the image", executorCheck},
+	{"executor-node", "the executor, as an upgrade on a node calls it, gets the files of our installer image installed", nodeCheck},
 	{"profile", "our profile is read, merged and valid, and ends up with GRUB", profileCheck},
 	{"oci-layout", "our layout and tar are extracted for both platforms, and the extracted program runs", layoutCheck},
 	{"imager-cmdline", "the whole imager, given our overlay, prints the image's command line", imagerCmdline},
 	{"extensions", "extensions are added to our initramfs, modules.dep is rebuilt for our release", extensionsCheck},
-	{"uki", "our UKI is taken apart to our kernel, initramfs and command line", ukiCheck},
+	{"uki", "the UKI of our installer image is taken apart to our kernel, initramfs and command line", ukiCheck},
 }

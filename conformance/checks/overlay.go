@@ -188,28 +188,24 @@ func (r *run) install(ours extracted, root string, extra overlay.ExtraOptions, s
 	})
 }
 
-// installs compares what the installer writes with what is in the image.
-func (r *run) installs(ours extracted, root string, extra overlay.ExtraOptions) error {
-	disk, err := r.install(ours, root, extra, -1)
-	if err != nil {
-		return err
-	}
-
+// writtenLoader compares what the installer wrote on a disk with what is in the image.
+func (r *run) writtenLoader(disk string) error {
 	loader, err := os.ReadFile(r.in.Loader)
 	if err != nil {
 		return err
 	}
 
-	if err = zeroExcept(disk, r.in.LoaderFirst*sector, loader); err != nil {
-		return err
-	}
+	return zeroExcept(disk, r.in.LoaderFirst*sector, loader)
+}
 
+// writtenTree compares the device tree below an ESP with that of the image.
+func (r *run) writtenTree(esp string) error {
 	want, err := os.ReadFile(r.in.DTB)
 	if err != nil {
 		return err
 	}
 
-	got, err := os.ReadFile(filepath.Join(r.work, "prefix/boot/EFI", r.in.DTBName))
+	got, err := os.ReadFile(filepath.Join(esp, r.in.DTBName))
 	if err != nil {
 		return err
 	}
@@ -219,6 +215,20 @@ func (r *run) installs(ours extracted, root string, extra overlay.ExtraOptions) 
 	}
 
 	return nil
+}
+
+// installs compares what the installer writes with what is in the image.
+func (r *run) installs(ours extracted, root string, extra overlay.ExtraOptions) error {
+	disk, err := r.install(ours, root, extra, -1)
+	if err != nil {
+		return err
+	}
+
+	if err = r.writtenLoader(disk); err != nil {
+		return err
+	}
+
+	return r.writtenTree(filepath.Join(r.work, "prefix/boot/EFI"))
 }
 
 // zeroExcept says whether a file is zero but for some content at an offset.

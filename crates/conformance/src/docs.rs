@@ -25,6 +25,28 @@ that Talos publishes. The programs' module path lies below Talos's, which is how
 (the parser of `grub.cfg`, META, UKI) without a change to them.
 ";
 
+const LIMITS: &str = "
+## What is not there
+
+v1.14 has no column: its newest release was a candidate (v1.14.0-rc.1) when this was written, and the Go module proxy did
+not hand it out (`go list -m github.com/siderolabs/talos@v1.14.0-rc.1`: \"This module version is not available\"). Its
+layout and kernel arguments are implemented from its sources, and tested with our own code only. `conformance/README.md`
+says how a line is added.
+
+`executor-node` shuts the installer into a folder with `chroot`, which takes root or a user namespace; where neither is to
+be had it is not run, and said so.
+
+## Room on the disk
+
+Modules, toolchains and compiled packages lie in `go/` of the store (`~/.cache/talos-nanopi-m6/go`, or below `FW_STORE`):
+9 GB after all lines and `cargo xtask qemu --userland talos-source`. Go drops compiled packages that were not used for five
+days when it builds the next time, and never a module. All of it can go at any time; the next run fetches and compiles again:
+
+```console
+$ rm -r ~/.cache/talos-nanopi-m6/go
+```
+";
+
 const IMAGER: &str = "
 ## The imager's own image
 
@@ -78,6 +100,7 @@ pub fn render(report: &Report) -> String {
     for (what, reason) in MEANT {
         let _ = writeln!(text, "- `{what}`: {reason}.");
     }
+    text += LIMITS;
     text
 }
 

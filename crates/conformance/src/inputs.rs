@@ -8,13 +8,15 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use fs_err as fs;
-use fw_build::run::{Cmd, SOURCE_DATE_EPOCH};
+use fw_build::run::Cmd;
 use fw_build::{Failure, Result};
 use fw_image::map::{ImageMap, RegionKind};
 use fw_image::window::Window;
 use fw_image::xfs::Xfs;
-use fw_image::{fat, gpt, initramfs, lba, uki, xz};
+use fw_image::{fat, gpt, initramfs, lba, xz};
 use serde::Serialize;
+
+use crate::upgrade;
 
 /// A command line that our code merged, and from what.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -100,6 +102,8 @@ pub struct Inputs {
     overlay_tree: PathBuf,
     overlay_tar: PathBuf,
     uki: PathBuf,
+    node: PathBuf,
+    root_command: String,
     stub: PathBuf,
     boot: PathBuf,
     qemu_aarch64: PathBuf,
@@ -134,6 +138,7 @@ impl Inputs {
         let fact = |name: &str| subject.map.facts.get(name).cloned().unwrap_or_default();
         let overlay =
             |path: fn(&Overlay) -> &PathBuf| subject.overlay.map(|o| path(o).clone()).unwrap_or_default();
+        let node = upgrade::unpacked(subject, &fact("kernel-arguments"), &kernel, &packed, dir)?;
         let work = dir.join("work");
         fs::create_dir(&work)?;
         Ok(Inputs {
@@ -155,7 +160,9 @@ impl Inputs {
             overlay_layout: overlay(|o| &o.layout),
             overlay_tree: overlay(|o| &o.tree),
             overlay_tar: overlay(|o| &o.tar),
-            uki: uki(subject, &fact("kernel-arguments"), &kernel, &packed, dir)?,
+            uki: if node.as_os_str().is_empty() { PathBuf::new() } else { node.join(upgrade::UKI) },
+            node,
+            root_command: upgrade::root_command(),
             stub: subject.systemd.map(|s| s.0.to_owned()).unwrap_or_default(),
             boot: subject.systemd.map(|s| s.1.to_owned()).unwrap_or_default(),
             qemu_aarch64: which::which("qemu-aarch64").unwrap_or_default(),
@@ -168,23 +175,6 @@ impl Inputs {
             dtb_name,
         })
     }
-}
-
-/// A UKI of the image's kernel, initramfs and command line, as an installer image carries it.
-fn uki(subject: &Subject<'_>, cmdline: &str, kernel: &Path, initramfs: &Path, dir: &Path) -> Result<PathBuf> {
-    let Some((stub, _)) = subject.systemd else { return Ok(PathBuf::new()) };
-    let wrong = |e: uki::Error| Failure::new("cannot assemble a UKI").why(e);
-    let stub = uki::Stub::parse(&fs::read(stub)?).map_err(wrong)?;
-    let parts = uki::Parts {
-        os_release: uki::os_release(&subject.map.talos_version),
-        cmdline: cmdline.to_owned(),
-        kernel_release: Some(subject.map.kernel_release.clone()),
-        linux: fs::read(kernel)?,
-        initrd: fs::read(initramfs)?,
-    };
-    let path = dir.join("uki.efi");
-    fs::write(&path, uki::assemble(&stub, parts.sections(), SOURCE_DATE_EPOCH as u32).map_err(wrong)?)?;
-    Ok(path)
 }
 
 /// A partition of a raw image.

@@ -13,3 +13,4 @@ pub mod line;
 pub mod report;
 pub mod session;
 pub mod tools;
+pub mod upgrade;

@@ -117,7 +117,7 @@ fn v1_14_rc_1_image_mode_has_the_tree_on_the_esp() {
     assert_eq!(bench.read(&format!("image/{DTB_ON_ESP}")), device_tree(BOARD));
 }
 
-/// The program itself, as Talos starts it: the empty prefix is `/`, talk is on standard error only.
+/// The program itself, as Talos starts it: talk is on standard error only.
 #[test]
 fn the_program_answers_and_refuses() {
     use std::io::Write;

@@ -50,8 +50,8 @@ const MAX_INSTRUCTIONS: u64 = 12_000_000_000;
   cargo xtask simulate --until shell --type 'printenv boot_targets; mmc list'
   cargo xtask simulate --interactive               U-Boot's prompt on this terminal (end: Ctrl-])
   cargo xtask simulate --dram 16 --emmc other.img  another board
-  cargo xtask simulate --boot-source spi out/nanopi-m6-spi.bin --sd other.img
-                                                   the loader for serial flash, and a system on a card
+  cargo xtask simulate --boot-source spi --until shell
+                                                   the loader for serial flash; `--sd other.img` adds a system
   cargo xtask simulate --until init                the kernel's drivers: which devices are bound, which are not
   cargo xtask simulate --until init --append 'earlycon loglevel=8'
                                                    arguments for the kernel, typed into GRUB's editor
@@ -65,7 +65,7 @@ A pass never means \"boots on the board\": DDR training, voltages, PHYs, pins an
 Exit codes: 0 the goal was reached; 3 it was not, do not flash this image; 1 the model itself came to its end
 (instructions, memory, a device it does not have).")]
 pub struct Args {
-    /// Image or block device; by default the image in `out/`.
+    /// Image or block device; by default the image in `out/`, on serial flash the loader for it.
     #[arg(value_name = "IMAGE|DEVICE")]
     image: Option<PathBuf>,
     /// How far to go.
@@ -243,6 +243,7 @@ fn plug(args: &Args) -> Result<Plugged> {
         // The medium's own option names it, and nothing else has to.
         (None, (Some(path), _)) => path.clone(),
         (Some(path), _) => path.clone(),
+        (None, _) if source == Source::Spi => setup::flash_loader()?,
         (None, _) => setup::default_image()?,
     };
     let mut plugged = Plugged::new(&image, source)?;

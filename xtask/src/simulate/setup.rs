@@ -13,6 +13,9 @@ use super::image::{self, Load};
 use super::medium::Medium;
 use super::symbols::Symbols;
 use crate::context::Context;
+use crate::image::Selection;
+use crate::screen::Screen;
+use crate::stages;
 
 /// `--boot-source`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -21,7 +24,7 @@ pub enum Source {
     Sd,
     /// eMMC.
     Emmc,
-    /// Serial flash: give it a loader that was made for it (`nanopi-m6-spi.bin`).
+    /// Serial flash; without an image the loader that is made for it (`out/nanopi-m6-spi.bin` is one).
     Spi,
 }
 
@@ -181,6 +184,21 @@ pub fn default_image() -> Result<PathBuf> {
         .why(format!("`{}` does not exist", image.display()))
         .hint("`cargo xtask image` builds one; or name an image: `cargo xtask simulate FILE`"))
 }
+
+/// The loader for serial flash as the tree makes it: from the store, or built.
+///
+/// # Errors
+/// It cannot be built.
+pub fn flash_loader() -> Result<PathBuf> {
+    let cx = Context::load()?;
+    let screen = Screen::start()?;
+    let selection = Selection::of(&crate::image::Args::default(), &cx.board)?;
+    let built = stages::build(&cx.root, &[FLASH_LOADER], screen.dir(), &selection.env())?;
+    built.get(FLASH_LOADER)?.path("u-boot-rockchip-spi")
+}
+
+/// The stage that makes it.
+const FLASH_LOADER: &str = "u-boot-spi";
 
 /// Bytes of the chip's identity, and where they begin in the OTP area (U-Boot `rockchip_cpuid_from_efuse`:
 /// `cpuid` at 7, 16 bytes).

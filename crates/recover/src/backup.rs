@@ -241,13 +241,14 @@ pub fn unsaved<W: Wire>(
     Ok(lost)
 }
 
-/// Brings a backup back, whole.
+/// Brings a backup back, whole; `from` gives the bytes of its file.
 ///
 /// # Errors
 /// See [`BackupError`].
 pub fn restore<W: Wire>(
     device: &mut Device<W>,
     backup: &Backup,
+    from: &mut dyn Read,
     progress: &mut dyn FnMut(u64),
 ) -> Result<(), BackupError> {
     let (saved, there) = (backup.record.flash_sectors, flash::info(device)?.sectors);
@@ -255,5 +256,5 @@ pub fn restore<W: Wire>(
         return Err(BackupError::OtherFlash { saved, there });
     }
     let span = Span { first: 0, count: backup.record.sectors };
-    Ok(flash::write(device, span, &mut fs::File::open(&backup.path)?, progress)?)
+    Ok(flash::write(device, span, from, progress)?)
 }

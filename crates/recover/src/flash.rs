@@ -113,6 +113,14 @@ pub enum FlashError {
     /// A file.
     #[error("{0}")]
     File(#[from] io::Error),
+    /// What was to be written ended with an error, or was ended.
+    #[error("{why}")]
+    Source {
+        /// Why.
+        why: io::Error,
+        /// What the flash holds now, in lines.
+        state: Vec<String>,
+    },
 }
 
 /// What the board says of itself.
@@ -236,7 +244,8 @@ pub fn write<W: Wire>(
     let mut held = None;
     for step in span.steps() {
         let mut bytes = Vec::with_capacity(step.bytes());
-        from.take(step.bytes() as u64).read_to_end(&mut bytes)?;
+        let read = from.take(step.bytes() as u64).read_to_end(&mut bytes);
+        read.map_err(|why| FlashError::Source { why, state: state.lines(None) })?;
         bytes.resize(step.bytes(), 0);
         if step.first == span.first && has_idblock(&bytes) {
             state.held = Some(step);
@@ -283,19 +292,20 @@ struct State {
 }
 
 impl State {
-    /// What the flash holds when writing this step went wrong.
-    fn lines(&self, at: Span) -> Vec<String> {
+    /// What the flash holds when writing this step went wrong; none: between two steps.
+    fn lines(&self, at: Option<Span>) -> Vec<String> {
         let body = self.held.map_or(self.span.first, Span::end).min(self.done);
         let written = Span { first: body, count: self.done - body };
         let mut lines = Vec::new();
-        if let Some(held) = self.held.filter(|held| self.cleared && *held != at) {
+        if let Some(held) = self.held.filter(|held| self.cleared && Some(*held) != at) {
             lines.push(format!("{held} are cleared: the boot ROM finds no loader there"));
         }
         if written.count > 0 {
             lines.push(format!("{written}: written and read back"));
         }
-        lines.push(format!("{at}: may hold the old bytes, the new ones, or some of each"));
-        let rest = Span { first: self.done.max(at.end()), count: self.span.end() - self.done.max(at.end()) };
+        lines.extend(at.map(|at| format!("{at}: may hold the old bytes, the new ones, or some of each")));
+        let first = at.map_or(self.done, |at| self.done.max(at.end()));
+        let rest = Span { first, count: self.span.end() - first };
         if rest.count > 0 {
             lines.push(format!("{rest}: not touched"));
         }
@@ -318,7 +328,7 @@ fn get<W: Wire>(device: &mut Device<W>, at: Span, what: &'static str) -> Result<
 fn put<W: Wire>(device: &mut Device<W>, at: Span, bytes: &[u8], state: &State) -> Result<(), FlashError> {
     let with_state = |e| match e {
         FlashError::Transfer { what, at, why, gone, .. } => {
-            FlashError::Transfer { what, at, why, gone, state: state.lines(at) }
+            FlashError::Transfer { what, at, why, gone, state: state.lines(Some(at)) }
         }
         other => other,
     };
@@ -339,7 +349,7 @@ fn put<W: Wire>(device: &mut Device<W>, at: Span, bytes: &[u8], state: &State) -
         None => Ok(()),
         Some(byte) => {
             let sector = at.first + byte as u64 / SECTOR_BYTES;
-            Err(FlashError::Differs { sector, state: state.lines(at) })
+            Err(FlashError::Differs { sector, state: state.lines(Some(at)) })
         }
     }
 }

@@ -2,7 +2,10 @@
 //! What changes a flash: nothing in the loader area goes that is not in a finished backup, and nothing without a word
 //! typed by somebody.
 
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args as ClapArgs;
 use flasher::image::Image;
@@ -15,7 +18,7 @@ use recover::{SECTOR_BYTES, found};
 use super::device::{Device, Where, meter};
 use super::{backup_failure, failure};
 use crate::exit::Exit;
-use crate::talk;
+use crate::{interrupt, talk};
 
 /// Under which conditions.
 #[derive(Debug, ClapArgs)]
@@ -76,6 +79,47 @@ impl Rules {
     }
 }
 
+/// What is written, until Ctrl-C: then it ends with an error between two steps, and the flash is as that says. Once
+/// more ends at once.
+struct Stoppable<R> {
+    inner: R,
+    stop: Arc<AtomicBool>,
+    _guard: interrupt::Guard,
+}
+
+impl<R: Read> Stoppable<R> {
+    fn new(inner: R) -> Stoppable<R> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let heard = Arc::clone(&stop);
+        let guard = interrupt::calls(move || {
+            if heard.swap(true, Ordering::Relaxed) {
+                eprintln!("\nerror: ended at once; the sectors that were being written may hold anything");
+                std::process::exit(interrupt::INTERRUPTED);
+            }
+            eprintln!("\ninterrupted: ending after what is being written now; once more ends at once");
+        });
+        Stoppable { inner, stop, _guard: guard }
+    }
+
+    /// A failure, which ends the process with the code of an interruption if it was one.
+    fn ended(&self, failure: Failure) -> Failure {
+        if self.stop.load(Ordering::Relaxed) {
+            eprintln!("error: {failure}");
+            std::process::exit(interrupt::INTERRUPTED);
+        }
+        failure
+    }
+}
+
+impl<R: Read> Read for Stoppable<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(io::Error::other("interrupted"));
+        }
+        self.inner.read(into)
+    }
+}
+
 /// Writes a file.
 pub fn write(sector: u64, file: &Path, rules: &Rules) -> Result<Exit> {
     let mut device = rules.at.flash()?;
@@ -94,8 +138,9 @@ pub fn write(sector: u64, file: &Path, rules: &Rules) -> Result<Exit> {
     if !asked(rules.yes, &question, &name)? {
         return Ok(Exit::Failed);
     }
-    let mut stream = image.stream()?;
-    flash::write(&mut device, span, &mut stream, &mut meter("written", span.count)).map_err(failure)?;
+    let mut stream = Stoppable::new(image.stream()?);
+    flash::write(&mut device, span, &mut stream, &mut meter("written", span.count))
+        .map_err(|e| stream.ended(failure(e)))?;
     println!("written   {span} of `{name}`, all of it read back: right");
     Ok(Exit::Done)
 }
@@ -108,7 +153,9 @@ pub fn erase(span: Span, rules: &Rules) -> Result<Exit> {
     if !asked(rules.yes, &format!("{span} of `{name}` are filled with zeros."), &name)? {
         return Ok(Exit::Failed);
     }
-    flash::clear(&mut device, span, &mut meter("cleared", span.count)).map_err(failure)?;
+    let mut zeros = Stoppable::new(io::empty());
+    flash::write(&mut device, span, &mut zeros, &mut meter("cleared", span.count))
+        .map_err(|e| zeros.ended(failure(e)))?;
     println!("cleared   {span} of `{name}`, all of it read back: right");
     Ok(Exit::Done)
 }
@@ -137,8 +184,9 @@ pub fn erase_loader(rules: &Rules) -> Result<Exit> {
     if !asked(rules.yes, &format!("The board will not start from `{name}` any more."), &name)? {
         return Ok(Exit::Failed);
     }
+    let mut zeros = Stoppable::new(io::empty());
     for header in headers {
-        flash::clear(&mut device, header, &mut |_| {}).map_err(failure)?;
+        flash::write(&mut device, header, &mut zeros, &mut |_| {}).map_err(|e| zeros.ended(failure(e)))?;
         println!("cleared   {header} of `{name}`, read back: right");
     }
     eprintln!(
@@ -172,7 +220,23 @@ pub fn restore(file: &Path, at: &Where, yes: bool) -> Result<Exit> {
     if !asked(yes, &question, &name)? {
         return Ok(Exit::Failed);
     }
-    backup::restore(&mut device, &saved, &mut meter("written", record.sectors)).map_err(backup_failure)?;
+    let mut from = Stoppable::new(fs_err::File::open(file)?);
+    backup::restore(&mut device, &saved, &mut from, &mut meter("written", record.sectors))
+        .map_err(|e| from.ended(backup_failure(e)))?;
     println!("restored  {} sectors of `{name}`, all of them read back: right", record.sectors);
     Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_ends_when_it_is_interrupted() {
+        let mut from = Stoppable::new(&[7_u8; 9][..]);
+        let mut got = [0; 4];
+        assert_eq!(from.read(&mut got).expect("read"), 4);
+        from.stop.store(true, Ordering::Relaxed);
+        assert_eq!(from.read(&mut got).expect_err("interrupted").to_string(), "interrupted");
+    }
 }

@@ -254,6 +254,7 @@ fn failure(error: FlashError) -> Failure {
         FlashError::Hidden(_) => {
             (vec![], "Rockchip's U-Boot hides what is behind 32 MiB; use MaskROM mode and a usbplug")
         }
+        FlashError::Source { state, .. } => (state, "the same command again writes all of it"),
         FlashError::File(_) => (vec![], "the file must be readable to its end, and the disk not full"),
     };
     state.iter().fold(Failure::new(what), Failure::why).hint(hint)

@@ -123,9 +123,11 @@ fn a_factory_loader_is_hidden_and_comes_back() {
     assert!(device.transport().0.flash == expected, "only the headers");
     assert!(found::loaders(&expected).is_empty());
     let saved = Backup::load(&file).expect("loaded");
-    backup::restore(&mut device, &saved, &mut |_| {}).expect("restored");
+    backup::restore(&mut device, &saved, &mut Cursor::new(fs_err::read(&file).expect("file")), &mut |_| {})
+        .expect("restored");
     assert!(device.transport().0.flash == before);
-    let other = backup::restore(&mut Board::with_flash(2999).device(), &saved, &mut |_| {});
+    let other =
+        backup::restore(&mut Board::with_flash(2999).device(), &saved, &mut std::io::empty(), &mut |_| {});
     assert!(matches!(other, Err(BackupError::OtherFlash { saved: 3000, there: 2999 })), "{other:?}");
 }
 

@@ -153,6 +153,42 @@ fn wherever_the_cable_is_pulled_the_words_about_the_flash_are_true() {
     }
 }
 
+/// A file that ends with an error after so many bytes.
+struct Ends(Cursor<Vec<u8>>, u64);
+
+impl std::io::Read for Ends {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        if self.0.position() >= self.1 {
+            return Err(std::io::Error::other("interrupted"));
+        }
+        self.0.read(into)
+    }
+}
+
+#[test]
+fn a_source_that_ends_with_an_error_leaves_a_flash_that_is_known() {
+    let mut new = pattern(600 * 512);
+    new[..4].copy_from_slice(b"RKNS");
+    let mut device = Board::with_flash(1000).device();
+    let old = flash_of(&device).to_vec();
+    let mut from = Ends(Cursor::new(new.clone()), 256 * 512);
+    let wrong = flash::write(&mut device, Span { first: 64, count: 600 }, &mut from, &mut |_| {});
+    let Err(FlashError::Source { state, .. }) = wrong else { panic!("{wrong:?}") };
+    assert_eq!(
+        state,
+        [
+            "sectors 64 to 191 are cleared: the boot ROM finds no loader there",
+            "sectors 192 to 319: written and read back",
+            "sectors 320 to 663: not touched",
+            "nothing else was touched",
+        ]
+    );
+    let there = flash_of(&device);
+    assert!(there[64 * 512..192 * 512].iter().all(|b| *b == 0));
+    assert!(there[192 * 512..320 * 512] == new[128 * 512..256 * 512]);
+    assert!(there[320 * 512..] == old[320 * 512..]);
+}
+
 #[test]
 fn a_loader_that_hides_what_is_there_is_not_believed() {
     let board = Board { hides_behind: Some(65536), ..Board::with_flash(70000) };

@@ -226,7 +226,8 @@ pub fn read<W: Wire>(
     read_steps(device, span, &mut |_, bytes| Ok(out.write_all(bytes)?), progress)
 }
 
-/// Writes as many bytes as the span has, zeros where `from` ends before, and reads each step back.
+/// Writes as many bytes as the span has, zeros where `from` ends before (all of them, to erase), and reads each step
+/// back.
 ///
 /// A step at the start that holds an ID block is cleared first and written last, so that the boot ROM never finds a
 /// loader of which only a part is there.
@@ -263,18 +264,6 @@ pub fn write<W: Wire>(
         progress(span.count);
     }
     Ok(())
-}
-
-/// Clears sectors: zeros, exactly these, read back.
-///
-/// # Errors
-/// See [`FlashError`].
-pub fn clear<W: Wire>(
-    device: &mut Device<W>,
-    span: Span,
-    progress: &mut dyn FnMut(u64),
-) -> Result<(), FlashError> {
-    write(device, span, &mut io::empty(), progress)
 }
 
 fn has_idblock(bytes: &[u8]) -> bool {

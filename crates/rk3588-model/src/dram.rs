@@ -32,11 +32,6 @@ impl DramSize {
         }
     }
 
-    /// The size of that many GiB.
-    pub fn from_gib(gib: u64) -> Option<Self> {
-        Self::ALL.into_iter().find(|size| size.gib() == gib)
-    }
-
     /// Size in bytes.
     pub fn bytes(self) -> u64 {
         self.gib() << 30

@@ -22,7 +22,7 @@ use self::block::{Block, Blocks};
 use self::core::{Core, Env};
 use self::exception::Cause;
 use self::mmu::{Want, status};
-use crate::bus::{LevelChange, Mmio, SysReg, TimerLines};
+use crate::bus::{LevelChange, Mmio, TimerLines};
 use crate::ram::{PAGE_BYTES, Ram, RamError};
 use std::ops::Range;
 
@@ -265,11 +265,6 @@ impl Cpu {
     /// The current stack pointer.
     pub fn sp(&self) -> u64 {
         self.core.r[usize::from(op::SP)]
-    }
-
-    /// The stored value of a system register.
-    pub fn system_register(&self, register: SysReg) -> u64 {
-        self.core.sys.get(register)
     }
 
     /// Address of the next instruction.

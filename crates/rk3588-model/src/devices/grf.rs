@@ -46,11 +46,6 @@ impl Pmu1Grf {
         // Both channel pairs are populated alike.
         Self { os_reg: [low, high, low, high] }
     }
-
-    /// Overwrites the four words, for a board whose registers are wrong.
-    pub fn set_os_regs(&mut self, os_reg: [u32; 4]) {
-        self.os_reg = os_reg;
-    }
 }
 
 impl Device for Pmu1Grf {

@@ -17,9 +17,6 @@ const READ_DONE: u32 = 1 << 1;
 pub const FIRST_WORD: u32 = 0x300;
 /// Words of the non-secure area (0x400 bytes).
 pub const WORDS: usize = 0x100;
-/// Index in the area of the first of the four words of the chip's identity (bytes 7 to 22, `cpu_id` of
-/// `rk3588-base.dtsi`, read by U-Boot as words 0x301 to 0x305).
-pub const ID_WORD: usize = 1;
 
 /// The controller with its memory.
 #[derive(Debug)]

@@ -5,7 +5,7 @@
 //! what, dummy cycles and delay lines mean nothing here: bytes arrive as they were sent.
 
 use super::nor::Nor;
-use super::{Cx, Device, Read, Write};
+use super::{Cx, Device, Read, TRANSFER_LIMIT_BYTES, Write};
 
 const IMR: u32 = 0x04;
 const ICLR: u32 = 0x08;
@@ -39,7 +39,7 @@ const WRITES: u32 = 1 << 12;
 const ADDRESS_SHIFT: u32 = 14;
 const SELECT_SHIFT: u32 = 30;
 /// Bytes that one command moves at most: no flash of these boards is larger.
-const LENGTH_LIMIT: u32 = 64 << 20;
+const LENGTH_LIMIT: u32 = TRANSFER_LIMIT_BYTES as u32;
 
 /// The host with its flash.
 #[derive(Debug)]

@@ -15,12 +15,15 @@ use serde_json::{Value, json};
 
 use server::{REPOSITORY, Server};
 
-const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+/// The workspace, by the name that a user's cargo has for it: by another one cargo would compile everything again.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace")
+}
 
 fn xtask(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_xtask"))
         .args(arguments)
-        .env("FW_ROOT", ROOT)
+        .env("FW_ROOT", root())
         // The verbs build what is missing, whatever this test was compiled with.
         .env_remove("FW_BUILD")
         // Nothing of this machine's user.
@@ -36,7 +39,7 @@ fn succeeds(arguments: &[&str]) -> String {
 }
 
 fn out(path: &str) -> Vec<u8> {
-    let path = Path::new(ROOT).join("out").join(path);
+    let path = root().join("out").join(path);
     fs_err::read(path).expect("`cargo xtask image --userland bringup` makes an image")
 }
 
@@ -98,7 +101,7 @@ fn an_installer_of_a_base_in_a_registry() {
     let server = Server::start(None);
     server.open("base", &DockerConfig::none()).push(&base(version), &()).expect("pushed");
     let place = |tag: &str| format!("docker://127.0.0.1:{}/{REPOSITORY}:{tag}", server.port);
-    let image = format!("{ROOT}/out/metal-arm64-nanopi-m6.raw.xz");
+    let image = root().join("out/metal-arm64-nanopi-m6.raw.xz").display().to_string();
     let (from, to) = (place("base"), place("installer"));
     let common = ["installer", "--image", &image, "--talos", version, "--rehearsal", "--base"];
     let said = succeeds(&[&common[..], &[&from, "--push", &to]].concat());

@@ -19,10 +19,10 @@ use crate::support::{Place, elliptic, rsa, word};
 /// What it is made of.
 const SOURCES: [&str; 2] = ["scripts/sign-file.c", "scripts/ssl-common.h"];
 
-/// The compiled program, once per process.
+/// The compiled program: made once per source, kept in the target folder, as nothing drops what a static holds.
 fn sign_file() -> &'static Path {
-    static PROGRAM: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
-    let (_, program) = PROGRAM.get_or_init(|| {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let board = Board::load(&root, "nanopi-m6").expect("the board file");
         let manifests = Manifests::load(&root.join("vendor-manifests")).expect("manifests");
@@ -31,7 +31,12 @@ fn sign_file() -> &'static Path {
         let store = Store::from_env().expect("a store");
         let fetcher = Fetcher::new(FetchConfig::from_env(&root, store.root()).expect("settings"));
         let source = fetcher.fetch(pin, &()).unwrap_or_else(|e| panic!("{e}"));
-        let dir = tempfile::tempdir().expect("folder");
+        let kept = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let program = kept.join(format!("sign-file-{}", source.sha256));
+        if program.exists() {
+            return program;
+        }
+        let dir = tempfile::tempdir_in(kept).expect("folder");
         let wanted = |path: &Path| SOURCES.iter().any(|s| Path::new(s) == path);
         unpack(&source.path, source.format, dir.path(), 1, Some(&wanted)).unwrap_or_else(|e| panic!("{e}"));
         Cmd::new("gcc")
@@ -39,10 +44,10 @@ fn sign_file() -> &'static Path {
             .cwd(dir.path())
             .output()
             .unwrap_or_else(|e| panic!("{e}\nhint: install the package `libssl-dev`"));
-        let program = dir.path().join("sign-file");
-        (dir, program)
-    });
-    program
+        // In one step: another run of the tests may want it, too.
+        fs_err::rename(dir.path().join("sign-file"), &program).expect("in its place");
+        program
+    })
 }
 
 /// What the kernel's tool makes of a module.

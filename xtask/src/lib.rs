@@ -33,6 +33,7 @@ pub mod setup;
 pub mod sign;
 pub mod simulate;
 pub mod stages;
+pub mod store;
 pub mod talk;
 pub mod test;
 pub mod userland;

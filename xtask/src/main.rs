@@ -7,7 +7,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use xtask::exit::Exit;
 use xtask::{
     bump, completions, conformance, diagnose, doctor, dt, fetch, flash, image, inspect, installer, interrupt,
-    kconfig, machine_config, monitor, overlay, qemu, recover, setup, sign, simulate, talk, test, verify, why,
+    kconfig, machine_config, monitor, overlay, qemu, recover, setup, sign, simulate, store, talk, test,
+    verify, why,
 };
 
 /// Builds, checks and rehearses the Talos Linux image for the NanoPi M6.
@@ -64,6 +65,8 @@ enum Verb {
     Overlay(overlay::Args),
     /// Say what a stage's key is made of and what changed.
     Why(why::Args),
+    /// Say what the store holds, or make room in it.
+    Store(store::Args),
     /// Check and compare kernel configurations without building a kernel.
     Kconfig(kconfig::Args),
     /// Check image and overlay with Talos's own Go packages.
@@ -101,6 +104,7 @@ fn main() -> ExitCode {
         Verb::Installer(args) => installer::run(args),
         Verb::Overlay(args) => overlay::run(args),
         Verb::Why(args) => why::run(args),
+        Verb::Store(args) => store::run(args),
         Verb::Kconfig(args) => kconfig::run(args),
         Verb::Conformance(args) => conformance::run(args),
         Verb::Bump(args) => bump::run(args),

@@ -16,6 +16,8 @@
 //!
 //! It must not know how to build anything, and no private key ever goes into it.
 
+pub mod prune;
+
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use xtask::exit::Exit;
+use xtask::talk::Volume;
 use xtask::{
     bump, completions, conformance, diagnose, doctor, dt, fetch, flash, image, inspect, installer, interrupt,
     kconfig, machine_config, monitor, overlay, qemu, recover, setup, sign, simulate, store, talk, test,
@@ -23,8 +24,26 @@ struct Cli {
     /// No progress; results, notes, warnings and errors only.
     #[arg(short, long, global = true)]
     quiet: bool,
+    /// Every command and its output as they come, what the store has and what is built, and progress as lines.
+    #[arg(short, long, global = true)]
+    verbose: bool,
     #[command(subcommand)]
     verb: Verb,
+}
+
+impl Cli {
+    /// Both at once is a mistake. clap sees such a conflict only where both stand on the same side of the verb.
+    fn volume(&self) -> Result<Volume, clap::Error> {
+        match (self.quiet, self.verbose) {
+            (true, true) => Err(Cli::command().error(
+                clap::error::ErrorKind::ArgumentConflict,
+                "the argument '--quiet' cannot be used with '--verbose'",
+            )),
+            (true, false) => Ok(Volume::Quiet),
+            (false, true) => Ok(Volume::Verbose),
+            (false, false) => Ok(Volume::Normal),
+        }
+    }
 }
 
 #[derive(Subcommand)]
@@ -82,8 +101,9 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
-    let Cli { quiet, verb } = Cli::parse();
-    talk::set_quiet(quiet);
+    let cli = Cli::parse();
+    talk::set_volume(cli.volume().unwrap_or_else(|e| e.exit()));
+    let verb = cli.verb;
     talk::end_with_the_reader();
     let result = interrupt::install().and_then(|()| match &verb {
         Verb::Image(args) => image::run(args),
@@ -157,6 +177,30 @@ mod tests {
         let Err(error) = Cli::try_parse_from(["xtask", "flsh"]) else { panic!("no such verb") };
         assert!(error.to_string().contains("flash"), "{error}");
         assert_eq!(error.exit_code(), i32::from(Exit::Usage.code()));
+    }
+
+    #[test]
+    fn every_verb_can_be_quiet_or_verbose_and_not_both() {
+        let volume =
+            |args: &[&str]| Cli::try_parse_from(args).and_then(|cli| cli.volume()).map_err(|e| e.kind());
+        assert_eq!(volume(&["xtask", "doctor"]), Ok(Volume::Normal));
+        for args in [&["xtask", "-v", "doctor"][..], &["xtask", "flash", "--list", "--verbose"]] {
+            assert_eq!(volume(args), Ok(Volume::Verbose), "{args:?}");
+        }
+        assert_eq!(volume(&["xtask", "inspect", "x", "-q"]), Ok(Volume::Quiet));
+        for both in [
+            &["xtask", "-q", "doctor", "-v"][..],
+            &["xtask", "-v", "doctor", "-q"],
+            &["xtask", "doctor", "-qv"],
+        ] {
+            assert_eq!(volume(both), Err(clap::error::ErrorKind::ArgumentConflict), "{both:?}");
+        }
+        let mut command = Cli::command();
+        command.build();
+        for verb in command.get_subcommands().filter(|v| v.get_name() != "help") {
+            let has = |id: &str| verb.get_arguments().any(|a| a.get_id() == id);
+            assert!(has("verbose") && has("quiet"), "{}", verb.get_name());
+        }
     }
 
     #[test]

@@ -2,8 +2,10 @@
 //! Draws the status records of running stages and steps.
 //!
 //! On a terminal: one line per running stage. Elsewhere: one plain line per stage every 15 s, and one at its end.
+//! With `--verbose` what the stages' scripts say ([`fw_build::trace`]) goes to standard error as it comes.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,10 +48,14 @@ impl Screen {
             Box::new(Plain { began, last: BTreeMap::new(), quiet: talk::quiet() })
         };
         let (path, stopped) = (dir.path().to_owned(), Arc::clone(&stop));
+        let mut trace = if talk::verbose() { Some(Trace::start(dir.path())?) } else { None };
         let thread = std::thread::spawn(move || {
             loop {
                 // Read the flag before the records: the last round then sees everything.
                 let last = stopped.load(Ordering::Acquire);
+                for line in trace.iter_mut().flat_map(Trace::lines) {
+                    eprintln!("{line}");
+                }
                 for record in read_records(&path) {
                     drawer.draw(&record);
                 }
@@ -97,6 +103,30 @@ fn read_records(dir: &Path) -> Vec<Record> {
         .filter(|p| p.extension().is_some_and(|e| e == "json"))
         .filter_map(|p| serde_json::from_slice(&fs::read(p).ok()?).ok())
         .collect()
+}
+
+/// What the stages' scripts say, from the file that they all append to.
+struct Trace {
+    file: fs::File,
+    /// The beginning of a line that is not whole yet.
+    rest: Vec<u8>,
+}
+
+impl Trace {
+    fn start(dir: &Path) -> Result<Trace> {
+        let path = dir.join(fw_build::trace::FILE);
+        fs::File::create(&path)?;
+        Ok(Trace { file: fs::File::open(&path)?, rest: Vec::new() })
+    }
+
+    /// The lines that came since the last call.
+    fn lines(&mut self) -> Vec<String> {
+        // What was read before an error is what there is to show.
+        let _ = self.file.read_to_end(&mut self.rest);
+        let end = self.rest.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+        let whole: Vec<u8> = self.rest.drain(..end).collect();
+        String::from_utf8_lossy(&whole).lines().map(str::to_owned).collect()
+    }
 }
 
 trait Draw {
@@ -152,5 +182,22 @@ impl Draw for Plain {
                 record.summary()
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_scripts_say_comes_in_whole_lines() {
+        let dir = tempfile::tempdir().expect("folder");
+        let mut trace = Trace::start(dir.path()).expect("started");
+        let path = dir.path().join(fw_build::trace::FILE);
+        fs::write(&path, "dtb: $ cc\ndtb: hal").expect("written");
+        assert_eq!(trace.lines(), ["dtb: $ cc"]);
+        fs::write(&path, "dtb: $ cc\ndtb: half\n").expect("written");
+        assert_eq!(trace.lines(), ["dtb: half"]);
+        assert_eq!(trace.lines(), [""; 0]);
     }
 }

@@ -4,14 +4,14 @@
 //! xtask never depends on a stage crate: that would build firmware before `cargo xtask --help`.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use fw_build::run::Cmd;
 use fw_build::status::STATUS_DIR_VAR;
 use fw_build::store::Entry;
-use fw_build::{Failure, Result};
+use fw_build::{Failure, Result, trace};
 use serde::Deserialize;
 
 /// Stages of the boot chain and of the rehearsal, in the order they are shown.
@@ -88,8 +88,11 @@ pub fn run_scripts(
     status_dir: &Path,
     env: &BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, PathBuf>> {
+    // What cargo itself compiles is for those who asked for more.
+    let quiet = (!trace::on()).then_some("--quiet");
     let mut cmd = Cmd::with_callers_env(cargo())
-        .args(["build", "--quiet", "--locked", "--message-format=json-render-diagnostics"])
+        .args(["build", "--locked", "--message-format=json-render-diagnostics"])
+        .args(quiet)
         .args(stages.iter().flat_map(|s| ["-p", s]))
         .cwd(root)
         .env(STATUS_DIR_VAR, status_dir);
@@ -101,9 +104,12 @@ pub fn run_scripts(
     let stderr = running.child.stderr.take();
     let talk = std::thread::spawn(move || {
         let mut text = String::new();
-        if let Some(mut stderr) = stderr {
-            // Whatever was read before an error is what there is to show.
-            let _ = stderr.read_to_string(&mut text);
+        // Whatever was read before an error is what there is to show.
+        for line in stderr.into_iter().flat_map(|s| BufReader::new(s).lines()).map_while(std::io::Result::ok)
+        {
+            trace::line(|| format!("cargo: {line}"));
+            text += &line;
+            text.push('\n');
         }
         text
     });
@@ -116,6 +122,8 @@ pub fn run_scripts(
                 && let Some((_, dir)) = env.iter().find(|(k, _)| k == "FW_STAGE_DIR")
                 && let Some(stage) = stage_of(&package_id)
             {
+                // Said for scripts, too, that cargo did not have to run.
+                trace::line(|| format!("store: stage `{stage}` gives `{dir}`"));
                 dirs.insert(stage.to_owned(), PathBuf::from(dir));
             }
         }

@@ -1,32 +1,64 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! How this program talks: whether progress is shown, where colours go, how a question is asked, and what happens
+//! How this program talks: how much it says, whether progress is shown, where colours go, how a question is asked, and what happens
 //! when the reader of its output goes away. One place each, for every verb.
 
 use std::io::{BufRead, IsTerminal, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
 use fw_build::{Failure, Result};
 
 /// 128 + SIGPIPE, as shells report a program whose reader is gone.
 const READER_GONE: i32 = 141;
 
-static QUIET: AtomicBool = AtomicBool::new(false);
+/// How much is said beside results, notes, warnings and errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Volume {
+    /// Nothing (`--quiet`).
+    Quiet,
+    /// Progress.
+    Normal,
+    /// Commands, their output and what store and fetcher decide, too (`--verbose`).
+    Verbose,
+}
 
-/// `--quiet` was given.
-pub fn set_quiet(quiet: bool) {
-    QUIET.store(quiet, Ordering::Relaxed);
+static VOLUME: AtomicU8 = AtomicU8::new(Volume::Normal as u8);
+
+/// What the command line asks for.
+pub fn set_volume(volume: Volume) {
+    VOLUME.store(volume as u8, Ordering::Relaxed);
+    if volume == Volume::Verbose {
+        fw_build::trace::to_stderr();
+    }
+}
+
+fn is(volume: Volume) -> bool {
+    VOLUME.load(Ordering::Relaxed) == volume as u8
 }
 
 /// Whether progress is left out; results, notes, warnings and errors are not.
 #[must_use]
 pub fn quiet() -> bool {
-    QUIET.load(Ordering::Relaxed)
+    is(Volume::Quiet)
 }
 
-/// Whether bars that move can be drawn: standard error is a terminal, and nobody asked for quiet.
+/// Whether every command and its output is shown.
+#[must_use]
+pub fn verbose() -> bool {
+    is(Volume::Verbose)
+}
+
+/// Whether bars that move can be drawn: standard error is a terminal, and nobody asked for quiet, or for lines that
+/// would tear them.
 #[must_use]
 pub fn bars() -> bool {
-    !quiet() && std::io::stderr().is_terminal()
+    is(Volume::Normal) && std::io::stderr().is_terminal()
+}
+
+/// How often progress without bars is a line: rarely in a log, often for somebody who asked for more.
+#[must_use]
+pub fn line_interval() -> Duration {
+    Duration::from_secs(if verbose() { 2 } else { 15 })
 }
 
 /// Whether standard output may be coloured: a terminal, and no `NO_COLOR` (any value but an empty one, no-color.org).

@@ -48,6 +48,20 @@ fn nothing_is_coloured_where_no_terminal_is() {
 }
 
 #[test]
+fn verbose_shows_each_command_where_it_starts() {
+    let commands = |args: &[&str]| {
+        let out = xtask(args).output().expect("ran");
+        assert!(!text(&out.stdout).lines().any(|l| l.starts_with("$ ")), "data and talk are apart");
+        text(&out.stderr).lines().filter(|l| l.starts_with("$ ")).count()
+    };
+    assert_eq!(commands(&["doctor"]), 0);
+    assert!(commands(&["doctor", "--verbose"]) > 0);
+    assert!(commands(&["-v", "doctor"]) > 0);
+    let out = xtask(&["doctor", "-q", "-v"]).output().expect("ran");
+    assert_eq!(out.status.code(), Some(2), "{}", text(&out.stderr));
+}
+
+#[test]
 fn a_mistyped_word_gets_the_one_that_was_meant() {
     for (args, meant) in [
         (&["recovr"][..], "recover"),

@@ -20,6 +20,7 @@ pub mod stage;
 pub mod status;
 pub mod store;
 pub mod toolchain;
+pub mod trace;
 pub mod u_boot;
 pub mod unpack;
 pub mod warm;

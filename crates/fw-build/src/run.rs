@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use crate::failure::{Failure, Result};
+use crate::trace;
 
 /// Seconds since the epoch that every build sees as "now": 2025-01-01T00:00:00Z.
 ///
@@ -146,6 +147,7 @@ impl Cmd {
         drop(command);
         let mut tail = Tail::default();
         read_lines(reader, |line| {
+            trace::line(|| line.to_owned());
             tail.push(line);
             sink.line(line);
         });
@@ -166,7 +168,10 @@ impl Cmd {
             .output()
             .map_err(|e| self.not_started(&e))?;
         let mut tail = Tail::default();
-        String::from_utf8_lossy(&out.stderr).lines().for_each(|l| tail.push(l));
+        for line in String::from_utf8_lossy(&out.stderr).lines() {
+            trace::line(|| line.to_owned());
+            tail.push(line);
+        }
         self.check(out.status, &tail)?;
         Ok(out.stdout)
     }
@@ -186,7 +191,12 @@ impl Cmd {
         Ok(Running { cmd: self.clone(), child })
     }
 
+    /// Every way of starting comes through here.
     fn command(&self) -> Command {
+        trace::line(|| match &self.cwd {
+            Some(cwd) => format!("$ {} (in {})", self.display(), cwd.display()),
+            None => format!("$ {}", self.display()),
+        });
         let mut command = Command::new(&self.program);
         command.args(&self.args).env_clear().envs(&self.env).env("PATH", self.search_path());
         if let Some(cwd) = &self.cwd {
@@ -279,7 +289,10 @@ impl Running {
     pub fn finish(mut self) -> Result<()> {
         let mut tail = Tail::default();
         if let Some(stderr) = self.child.stderr.take() {
-            read_lines(stderr, |line| tail.push(line));
+            read_lines(stderr, |line| {
+                trace::line(|| line.to_owned());
+                tail.push(line);
+            });
         }
         let status = self.child.wait()?;
         self.cmd.check(status, &tail)

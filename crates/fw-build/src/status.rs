@@ -13,6 +13,7 @@ use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
 use crate::run::LineSink;
+use crate::trace;
 
 /// Where status records go; set by xtask.
 pub const STATUS_DIR_VAR: &str = "FW_STATUS_DIR";
@@ -242,6 +243,7 @@ fn kbuild_step(line: &str) -> Option<String> {
 
 impl crate::fetch::Progress for Status {
     fn step(&self, step: &str) {
+        trace::line(|| format!("fetch: {step}"));
         self.update(true, |r| {
             r.step = step.to_owned();
             r.done = 0;

@@ -29,6 +29,7 @@ use serde::{Deserialize, Serialize};
 use crate::failure::{Context, Failure, Result};
 use crate::key::{Key, KeyInputs, sha256_tree};
 use crate::run::{SOURCE_DATE_EPOCH, children_cpu_seconds};
+use crate::trace;
 
 /// File with the record of an entry.
 pub const RECORD_FILE: &str = "stage.json";
@@ -336,11 +337,14 @@ impl Store {
     ) -> Result<(Entry, Origin)> {
         let key = inputs.key();
         if let Some(entry) = self.lookup(stage, &key) {
+            trace::line(|| format!("store: `{stage}` is there: {}", entry.dir.display()));
             self.note_last(stage, inputs)?;
             return Ok((entry, Origin::Cached));
         }
+        trace::line(|| format!("store: `{stage}` is not there under key {}", key.as_str()));
         let _lock = self.lock(&format!("{stage}-{}", key.folder()), waiting)?;
         if let Some(entry) = self.lookup(stage, &key) {
+            trace::line(|| format!("store: `{stage}` was made meanwhile: {}", entry.dir.display()));
             self.note_last(stage, inputs)?;
             return Ok((entry, Origin::Cached));
         }
@@ -380,6 +384,7 @@ impl Store {
         let dir = self.entry_dir(stage, &key);
         remove_dir_if_there(&dir)?; // only a damaged entry can be there
         fs::rename(&out, &dir)?;
+        trace::line(|| format!("store: `{stage}` was made: {}", dir.display()));
         self.note_last(stage, inputs)?;
         if std::env::var_os("FW_KEEP_WORK").is_none() {
             remove_dir_if_there(&work)?;

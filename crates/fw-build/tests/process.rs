@@ -382,6 +382,50 @@ fn cached_fails_on_an_empty_store_and_takes_what_full_built() {
     assert_eq!(content(&Entry::load(Path::new(result)).expect("entry")), "made");
 }
 
+#[test]
+fn who_listens_hears_commands_their_output_and_the_stores_decisions() {
+    if took_a_role() {
+        return;
+    }
+    let test = "who_listens_hears_commands_their_output_and_the_stores_decisions";
+    let dir = tempfile::tempdir().expect("dir");
+    fs::create_dir(dir.path().join("patches")).expect("folder");
+    fs::write(dir.path().join("patches/0001-four.patch"), patch("one")).expect("patch");
+    let heard = dir.path().join("status").join(fw_build::trace::FILE);
+    let script = || {
+        let mut script = stage(test, "stage with patch", dir.path(), "full");
+        script.env("CARGO_PKG_NAME", STAGE);
+        script
+    };
+    // Nobody asked: the script makes no file of its own.
+    let mut nobody = script();
+    nobody.env("FW_STORE", dir.path().join("other-store"));
+    let unheard = lines_of(nobody);
+    assert!(!heard.exists());
+
+    let run = || {
+        let script = script();
+        fs::write(&heard, "").expect("a listener");
+        (lines_of(script), fs::read_to_string(&heard).expect("heard"))
+    };
+    let (lines, first) = run();
+    for wanted in [
+        "made-up: store: `made-up` is not there under key ",
+        "made-up: $ patch -p1 ",
+        "made-up: patching file f",
+        "made-up: store: `made-up` was made: ",
+    ] {
+        assert!(first.lines().any(|l| l.starts_with(wanted)), "no `{wanted}`: {first}");
+    }
+    assert!(first.lines().all(|l| l.starts_with("made-up: ")), "{first}");
+    let keys =
+        |lines: &[String]| lines.iter().filter(|l| l.contains("metadata=key")).cloned().collect::<Vec<_>>();
+    assert_eq!(keys(&lines), keys(&unheard), "listening changes no key");
+    let (_, second) = run();
+    assert_eq!(second.lines().count(), 1, "{second}");
+    assert!(second.starts_with("made-up: store: `made-up` is there: /"), "{second}");
+}
+
 // --- Patches -----------------------------------------------------------------------------------------------
 
 const SOURCE: &str = "one\ntwo\nthree\nfour\nfive\nsix\nseven\n";

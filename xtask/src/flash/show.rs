@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Progress of a run: a bar on a terminal, a line every 15 s elsewhere.
+//! Progress of a run: a bar on a terminal, lines elsewhere.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::talk;
 
 const POLL: Duration = Duration::from_millis(200);
-const PLAIN_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Draws until it is dropped.
 pub struct Screen {
@@ -43,7 +42,7 @@ impl Screen {
                         bar.set_position(progress.verified_bytes.load(Ordering::Relaxed));
                         bar.set_message(line);
                     }
-                    None if !talk::quiet() && last_line.elapsed() >= PLAIN_INTERVAL => {
+                    None if !talk::quiet() && last_line.elapsed() >= talk::line_interval() => {
                         last_line = Instant::now();
                         eprintln!("{line}");
                     }

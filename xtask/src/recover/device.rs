@@ -22,8 +22,6 @@ pub const PRESS: &str = "take the supply and the card away; cable from this mach
 /// So that a user needs not be root (systemd's `uaccess`: whoever sits at the machine).
 const UDEV: &str = "as root once: echo 'SUBSYSTEM==\"usb\", ATTR{idVendor}==\"2207\", TAG+=\"uaccess\"' > \
                     /etc/udev/rules.d/70-rockusb.rules && udevadm control --reload; then plug the board in again";
-/// Without a terminal: a line at this interval.
-const PLAIN_INTERVAL: Duration = Duration::from_secs(15);
 
 /// A board with its protocol.
 pub type Device = recover::Device<Usb>;
@@ -185,7 +183,7 @@ pub fn meter(what: &'static str, sectors: u64) -> impl FnMut(u64) {
                 bar.set_position(done);
                 bar.set_message(line());
             }
-            None if !talk::quiet() && last.elapsed() >= PLAIN_INTERVAL => {
+            None if !talk::quiet() && last.elapsed() >= talk::line_interval() => {
                 last = Instant::now();
                 eprintln!("{}", line());
             }

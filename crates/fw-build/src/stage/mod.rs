@@ -80,6 +80,11 @@ const WATCHED_VARS: [&str; 8] = [
 
 fn stage_script(spec: fn(&Inputs) -> Result<StageSpec>) -> Result<()> {
     die_with_parent()?;
+    if let (Some(dir), Ok(package)) =
+        (std::env::var_os(crate::status::STATUS_DIR_VAR), std::env::var("CARGO_PKG_NAME"))
+    {
+        crate::trace::to_folder(dir.as_ref(), &package);
+    }
     for var in WATCHED_VARS {
         println!("cargo::rerun-if-env-changed={var}");
     }

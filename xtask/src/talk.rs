@@ -67,7 +67,7 @@ pub fn colours() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
 }
 
-/// Asks for a word to be typed. False: something else was typed.
+/// Asks for a word to be typed, on standard error. False: something else was typed.
 ///
 /// # Errors
 /// Nobody is there to be asked.
@@ -76,8 +76,8 @@ pub fn typed(question: &str, word: &str) -> Result<bool> {
         return Err(Failure::new("nobody can be asked: the input is not a terminal")
             .hint("`--yes` goes on without a question; it refuses the same"));
     }
-    print!("{question} Type `{word}` to go on: ");
-    std::io::stdout().flush()?;
+    eprint!("{question} Type `{word}` to go on: ");
+    std::io::stderr().flush()?;
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer)?;
     Ok(answer.trim() == word)

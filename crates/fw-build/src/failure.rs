@@ -44,6 +44,16 @@ impl Failure {
         &self.what
     }
 
+    /// The reasons.
+    pub fn reasons(&self) -> &[String] {
+        &self.why
+    }
+
+    /// The hints, without the word.
+    pub fn hints(&self) -> &[String] {
+        &self.hints
+    }
+
     /// Puts this failure under a wider one: the old first line becomes a reason.
     #[must_use]
     pub fn during(self, what: impl Into<String>) -> Self {

@@ -3,11 +3,12 @@
 //!
 //! Everything about media and images is in crate `flasher`; here are only the questions and the words.
 
+mod events;
 mod show;
 mod target;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use clap::Args as ClapArgs;
@@ -22,6 +23,7 @@ use fw_image::map::{ImageMap, Userland};
 use image_inspect::finding::Class;
 use image_inspect::{Inspector, Options};
 
+use self::events::{Ending, Event, ImagePlan, Voice};
 use self::target::Target;
 use crate::exit::Exit;
 use crate::{inspect, interrupt, talk};
@@ -55,8 +57,8 @@ pub struct Args {
     /// List this machine's disks instead.
     #[arg(long, conflicts_with_all = ["image", "device"])]
     list: bool,
-    /// With `--list`: print JSON.
-    #[arg(long, requires = "list")]
+    /// Print JSON: with `--list` the disks, else a line per event (docs/flash.schema.json).
+    #[arg(long)]
     json: bool,
     /// Do not ask.
     #[arg(long)]
@@ -87,80 +89,150 @@ pub struct Args {
 /// The image is not whole, the device must not be written, or writing failed; the state of the medium is among
 /// the reasons.
 pub fn run(args: &Args) -> Result<Exit> {
-    let (Some(image_path), Some(device)) = (&args.image, &args.device) else {
+    let (Some(image), Some(device)) = (&args.image, &args.device) else {
         return target::list(args.json);
     };
-    let target = Target::find(device, args.file)?;
-    // Before the image is read: the quick answer first.
-    target.refuse(0, args.allow.as_deref())?;
-    eprintln!("checking `{}`", image_path.display());
-    let image = Image::open(image_path, target.size_bytes()).map_err(image_failure)?;
-    target.refuse(image.raw_bytes, args.allow.as_deref())?;
-    let verdict = judge(image_path, args.allow_unbootable)?;
-    let journal = Journal::new(&journal_folder(args)?, &image.raw_sha256, &target.identity());
-    let resume_chunks = if args.restart { 0 } else { journal.verified_chunks() };
-    describe(image_path, &image, &verdict, &target, resume_chunks);
-    if !args.yes && !confirmed(&target)? {
-        println!("nothing was written");
-        return Ok(Exit::Failed);
-    }
-    let disk = target.open()?;
-    if disk.route() == Route::Cached {
-        eprintln!(
-            "note: `{}` takes no direct I/O; it is flushed before each read back instead",
-            target.path()
-        );
-    }
-    let job = Job {
-        raw_bytes: image.raw_bytes,
-        raw_sha256: image.raw_sha256.clone(),
-        resume_chunks,
-        discard: if args.no_discard { Discard::Nothing } else { Discard::All },
+    let run = Run { voice: Voice::new(args.json), progress: Progress::default(), medium: Mutex::default() };
+    let run = Arc::new(run);
+    let ended = run.write(args, image, device);
+    let (ending, code) = match &ended {
+        Ok(Ending::Done) => (Ending::Done, i32::from(Exit::Done.code())),
+        Ok(Ending::Interrupted) => (Ending::Interrupted, interrupt::INTERRUPTED),
+        Ok(other) => (*other, i32::from(Exit::Failed.code())),
+        Err(_) => (Ending::Failed, i32::from(Exit::Failed.code())),
     };
-    let progress = Arc::new(Progress::default());
-    let began = Instant::now();
-    let result = {
-        let _guard = listen(&progress, target.path());
-        let _screen = show::Screen::start(&progress);
-        let mut stream = image.stream().map_err(|e| Failure::new(e.to_string()))?;
-        write::run(&disk, &mut stream, &job, &progress, &mut |chunks| {
-            // A journal that cannot be written costs a later run its start and this one nothing.
-            let _ = journal.save(chunks);
-        })
-    };
-    match result {
-        Ok(summary) => {
-            journal.remove()?;
-            finish(&disk, &image, &target, &summary, began.elapsed().as_secs_f64());
-            Ok(Exit::Done)
-        }
-        Err(Error::Interrupted) => {
-            for line in progress.state(target.path()) {
-                eprintln!("{line}");
-            }
-            eprintln!("hint: the same command carries on from there; `--restart` begins anew");
-            std::process::exit(interrupt::INTERRUPTED);
-        }
-        Err(e) => Err(failure(&e, &progress, &target, image.map.as_ref())),
+    run.end(ending, code, ended.as_ref().err());
+    match ended? {
+        Ending::Done => Ok(Exit::Done),
+        Ending::Interrupted => std::process::exit(interrupt::INTERRUPTED),
+        Ending::Declined | Ending::Failed => Ok(Exit::Failed),
     }
 }
 
-/// The first signal ends the run after the chunk it is at; the second ends the process, which a medium that does
-/// not answer may need.
-fn listen(progress: &Arc<Progress>, medium: &str) -> interrupt::Guard {
-    let (progress, medium) = (Arc::clone(progress), medium.to_owned());
+/// What a run, its signals and its screen share.
+struct Run {
+    voice: Voice,
+    progress: Progress,
+    /// The medium's path, once it is known.
+    medium: Mutex<Option<String>>,
+}
+
+impl Run {
+    fn write(self: &Arc<Run>, args: &Args, image_path: &Path, device: &Path) -> Result<Ending> {
+        let writing = Arc::new(Mutex::new(false));
+        let guard = listen(self, &writing);
+        let (voice, progress) = (&self.voice, &self.progress);
+        let target = Target::find(device, args.file)?;
+        *self.medium.lock().unwrap_or_else(PoisonError::into_inner) = Some(target.path().to_owned());
+        // Before the image is read: the quick answer first.
+        target.refuse(0, args.allow.as_deref())?;
+        eprintln!("checking `{}`", image_path.display());
+        let image = Image::open(image_path, target.size_bytes()).map_err(image_failure)?;
+        target.refuse(image.raw_bytes, args.allow.as_deref())?;
+        let verdict = judge(image_path, args.allow_unbootable)?;
+        let journal = Journal::new(&journal_folder(args)?, &image.raw_sha256, &target.identity());
+        let resume_chunks = if args.restart { 0 } else { journal.verified_chunks() };
+        voice.event(&plan(image_path, &image, &verdict, &target, resume_chunks));
+        describe(voice, image_path, &image, &verdict, &target, resume_chunks);
+        if !args.yes && !confirmed(&target)? {
+            voice.line("nothing was written");
+            return Ok(Ending::Declined);
+        }
+        let disk = target.open()?;
+        if disk.route() == Route::Cached {
+            eprintln!(
+                "note: `{}` takes no direct I/O; it is flushed before each read back instead",
+                target.path()
+            );
+        }
+        let job = Job {
+            raw_bytes: image.raw_bytes,
+            raw_sha256: image.raw_sha256.clone(),
+            resume_chunks,
+            discard: if args.no_discard { Discard::Nothing } else { Discard::All },
+        };
+        let began = Instant::now();
+        // A signal that came before has ended the process by now.
+        *writing.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        let result = {
+            let _screen = show::Screen::start(self);
+            let mut stream = image.stream().map_err(|e| Failure::new(e.to_string()))?;
+            write::run(&disk, &mut stream, &job, progress, &mut |chunks| {
+                // A journal that cannot be written costs a later run its start and this one nothing.
+                let _ = journal.save(chunks);
+            })
+        };
+        drop(guard);
+        match result {
+            Ok(summary) => {
+                journal.remove()?;
+                voice.event(&verified(&image, &summary));
+                finish(voice, &disk, &image, &target, &summary, began.elapsed().as_secs_f64());
+                Ok(Ending::Done)
+            }
+            Err(Error::Interrupted) => {
+                for line in progress.state(target.path()) {
+                    eprintln!("{line}");
+                }
+                eprintln!("hint: the same command carries on from there; `--restart` begins anew");
+                Ok(Ending::Interrupted)
+            }
+            Err(e) => Err(failure(&e, progress, &target, image.map.as_ref())),
+        }
+    }
+
+    fn medium(&self) -> Option<String> {
+        self.medium.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn end(&self, ending: Ending, code: i32, failure: Option<&Failure>) {
+        self.voice.end(ending, code, &self.progress, self.medium().as_deref(), failure);
+    }
+}
+
+/// While it writes, the first signal ends the run after the chunk it is at. Before, and at the second, which a medium
+/// that does not answer may need, the process ends.
+fn listen(run: &Arc<Run>, writing: &Arc<Mutex<bool>>) -> interrupt::Guard {
+    let (run, writing) = (Arc::clone(run), Arc::clone(writing));
     interrupt::calls(move || {
-        if !progress.stopped() {
-            progress.stop();
+        // Held to the end of the process: writing cannot begin any more.
+        let writing = writing.lock().unwrap_or_else(PoisonError::into_inner);
+        if *writing && !run.progress.stopped() {
+            run.progress.stop();
             eprintln!("\ninterrupted: ending after what is being written now; once more ends at once");
             return;
         }
-        eprintln!("\nerror: ended at once");
-        for line in progress.state(&medium) {
+        eprintln!("\nerror: {}", if *writing { "ended at once" } else { "interrupted" });
+        for line in run.medium().iter().flat_map(|m| run.progress.state(m)) {
             eprintln!("  {line}");
         }
+        run.end(Ending::Interrupted, interrupt::INTERRUPTED, None);
+        interrupt::tidy();
         std::process::exit(interrupt::INTERRUPTED);
     })
+}
+
+fn plan(path: &Path, image: &Image, verdict: &str, target: &Target, resume_chunks: u64) -> Event {
+    let image = ImagePlan {
+        path: path.display().to_string(),
+        raw_bytes: image.raw_bytes,
+        raw_sha256: image.raw_sha256.clone(),
+        board: image.map.as_ref().map(|m| m.board.clone()),
+        kernel_release: image.map.as_ref().map(|m| m.kernel_release.clone()),
+        summary: verdict.to_owned(),
+    };
+    Event::plan(image, target.plan(), resume_chunks * flasher::CHUNK_BYTES as u64)
+}
+
+fn verified(image: &Image, summary: &Summary) -> Event {
+    Event::Verified {
+        verified_bytes: image.raw_bytes,
+        raw_sha256: image.raw_sha256.clone(),
+        written_bytes: summary.written_bytes,
+        kept_bytes: summary.kept_bytes,
+        discarded_bytes: summary.discarded_bytes,
+        rewritten_chunks: summary.rewritten_chunks,
+    }
 }
 
 /// What `inspect` says of the image, in one line.
@@ -189,8 +261,8 @@ fn finding_line(finding: &image_inspect::finding::Finding) -> String {
     format!("{}: {} ({})", finding.kind.name(), finding.kind.reason(), finding.detail)
 }
 
-fn describe(path: &Path, image: &Image, verdict: &str, target: &Target, resume_chunks: u64) {
-    println!("image     {} ({} on the medium)", path.display(), size(image.raw_bytes));
+fn describe(voice: &Voice, path: &Path, image: &Image, verdict: &str, target: &Target, resume_chunks: u64) {
+    voice.line(format!("image     {} ({} on the medium)", path.display(), size(image.raw_bytes)));
     match &image.map {
         Some(map) => {
             let userland = match map.userland {
@@ -198,17 +270,22 @@ fn describe(path: &Path, image: &Image, verdict: &str, target: &Target, resume_c
                 Userland::Bringup => "bringup (self-test)",
                 Userland::TalosSource => "talos-source (for the rehearsal, not an official build of Talos)",
             };
-            println!("          userland {userland}, kernel {}, for {}", map.kernel_release, map.board);
+            voice.line(format!(
+                "          userland {userland}, kernel {}, for {}",
+                map.kernel_release, map.board
+            ));
         }
-        None => println!("          no `.map.json` beside it: what it is for is not known"),
+        None => voice.line("          no `.map.json` beside it: what it is for is not known"),
     }
-    println!("          {verdict}");
+    voice.line(format!("          {verdict}"));
     for check in &image.checks {
-        println!("          {check}");
+        voice.line(format!("          {check}"));
     }
-    target.describe();
+    target.describe(voice);
     if resume_chunks > 0 {
-        println!("resume    an earlier run got to {resume_chunks} MiB; they are compared, not written");
+        voice.line(format!(
+            "resume    an earlier run got to {resume_chunks} MiB; they are compared, not written"
+        ));
     }
     let talos = image.map.as_ref().is_some_and(|m| m.userland == Userland::Talos);
     if talos && target.size_bytes() < image.raw_bytes + TALOS_NEEDS_BYTES {
@@ -223,16 +300,16 @@ fn confirmed(target: &Target) -> Result<bool> {
     talk::typed(&format!("\nAll of the above on `{}` will be lost.", target.path()), target.name())
 }
 
-fn finish(disk: &Disk, image: &Image, target: &Target, summary: &Summary, seconds: f64) {
+fn finish(voice: &Voice, disk: &Disk, image: &Image, target: &Target, summary: &Summary, seconds: f64) {
     let rate = (image.raw_bytes as f64 / seconds / 1e6).round();
-    println!(
+    voice.line(format!(
         "done      {} in {seconds:.1} s ({rate} MB/s): {} written, {} were there already, {} given back",
         size(image.raw_bytes),
         size(summary.written_bytes),
         size(summary.kept_bytes),
         size(summary.discarded_bytes)
-    );
-    println!("read back all of it is right");
+    ));
+    voice.line("read back all of it is right");
     if summary.rewritten_chunks > 0 {
         eprintln!(
             "warning: {} MiB read back wrong and had to be written twice: do not trust this medium",

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Progress of a run: a bar on a terminal, lines elsewhere.
+//! Progress of a run: a bar on a terminal, lines elsewhere; with `--json` events, too.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 use flasher::progress::{Phase, Progress};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::Run;
 use crate::talk;
 
 const POLL: Duration = Duration::from_millis(200);
+const EVENT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Draws until it is dropped.
 pub struct Screen {
@@ -21,9 +23,9 @@ pub struct Screen {
 
 impl Screen {
     /// Starts drawing.
-    pub fn start(progress: &Arc<Progress>) -> Screen {
+    pub fn start(run: &Arc<Run>) -> Screen {
         let stop = Arc::new(AtomicBool::new(false));
-        let (progress, stopped) = (Arc::clone(progress), Arc::clone(&stop));
+        let (run, stopped) = (Arc::clone(run), Arc::clone(&stop));
         let bar = talk::bars().then(|| {
             let bar = ProgressBar::new(1);
             if let Ok(style) = ProgressStyle::with_template("[{bar:30}] {msg}") {
@@ -32,10 +34,19 @@ impl Screen {
             bar
         });
         let thread = std::thread::spawn(move || {
+            let progress = &run.progress;
             let (mut pace, mut last_line) = (Pace::default(), Instant::now());
+            let mut last_event = None;
             while !stopped.load(Ordering::Acquire) {
                 std::thread::sleep(POLL);
-                let line = pace.line(&progress, Instant::now());
+                let phase = progress.phase();
+                if last_event
+                    .is_none_or(|(p, at): (Phase, Instant)| p != phase || at.elapsed() >= EVENT_INTERVAL)
+                {
+                    last_event = Some((phase, Instant::now()));
+                    run.voice.progress(progress);
+                }
+                let line = pace.line(progress, Instant::now());
                 match &bar {
                     Some(bar) => {
                         bar.set_length(progress.total_bytes.load(Ordering::Relaxed));
@@ -49,6 +60,7 @@ impl Screen {
                     None => {}
                 }
             }
+            run.voice.progress(progress);
             if let Some(bar) = bar {
                 bar.finish_and_clear();
             }

@@ -11,6 +11,7 @@ use fw_build::{Failure, Result};
 use image_inspect::source::FileSource;
 use image_inspect::summary;
 
+use super::events::{MediumPlan, Voice};
 use crate::exit::Exit;
 
 /// A target that exists.
@@ -124,20 +125,37 @@ impl Target {
         Err(failure)
     }
 
+    /// For programs.
+    pub fn plan(&self) -> MediumPlan {
+        let (bus, model, serial) = match &self.kind {
+            What::Disk(d) => (d.bus.name(), d.model.clone(), d.serial.clone()),
+            What::File { .. } => ("file", String::new(), String::new()),
+        };
+        MediumPlan {
+            path: self.path.clone(),
+            size_bytes: self.size_bytes(),
+            bus: bus.to_owned(),
+            model,
+            serial,
+        }
+    }
+
     /// Model, size, serial, and what is on it.
-    pub fn describe(&self) {
+    pub fn describe(&self, voice: &Voice) {
         match &self.kind {
             What::Disk(d) => {
-                println!("medium    {} ({}, {})", self.path, size(d.size_bytes), d.bus.name());
-                println!("          model {}", or_unknown(&d.model));
-                println!("          serial {}", or_unknown(&d.serial));
+                voice.line(format!("medium    {} ({}, {})", self.path, size(d.size_bytes), d.bus.name()));
+                voice.line(format!("          model {}", or_unknown(&d.model)));
+                voice.line(format!("          serial {}", or_unknown(&d.serial)));
             }
-            What::File { size_bytes } => println!("medium    {} (a file, {})", self.path, size(*size_bytes)),
+            What::File { size_bytes } => {
+                voice.line(format!("medium    {} (a file, {})", self.path, size(*size_bytes)));
+            }
         }
         let found = std::fs::File::open(&self.path).and_then(FileSource::new).and_then(|s| summary(&s));
         match found {
-            Ok(line) => println!("on it     {line}"),
-            Err(e) => println!("on it     cannot be read: {e}"),
+            Ok(line) => voice.line(format!("on it     {line}")),
+            Err(e) => voice.line(format!("on it     cannot be read: {e}")),
         }
     }
 

@@ -123,10 +123,15 @@ pub(crate) fn check(
     }
 }
 
-/// Whether an error means that the medium is not there any more: `ENODEV`, `ENXIO`, `ENOMEDIUM`.
+/// Whether an error means that the medium is not there any more: `ENODEV`, `ENXIO`, and Linux's `ENOMEDIUM`.
 pub(crate) fn is_gone(error: &io::Error) -> bool {
     use rustix::io::Errno;
-    [Errno::NODEV, Errno::NXIO, Errno::NOMEDIUM]
-        .iter()
-        .any(|e| error.raw_os_error() == Some(e.raw_os_error()))
+    [
+        Errno::NODEV,
+        Errno::NXIO,
+        #[cfg(target_os = "linux")]
+        Errno::NOMEDIUM,
+    ]
+    .iter()
+    .any(|e| error.raw_os_error() == Some(e.raw_os_error()))
 }

@@ -4,7 +4,8 @@
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use flasher::device::{Bus, Device, LookupError, Refusal, Roots, Use};
+use flasher::device::linux::{self, Roots};
+use flasher::device::{Bus, Device, LookupError, Refusal, Use};
 
 const GB: u64 = 1_000_000_000;
 const IMAGE_BYTES: u64 = 1_306_525_696;
@@ -60,7 +61,7 @@ impl Machine {
     }
 
     fn named(&self, name: &str) -> Device {
-        Device::named(&self.roots, name).expect(name)
+        linux::named(&self.roots, name).expect(name)
     }
 }
 
@@ -165,10 +166,10 @@ fn partitions_and_unknown_names_are_told_apart() {
     reader(&machine, GB);
     machine.disk("virtual/block/zram0", "252:0", GB, &[], &[]);
     machine.disk("virtual/block/loop0", "7:0", 0, &[], &[]);
-    let error = Device::named(&machine.roots, "sdb1").expect_err("a partition");
+    let error = linux::named(&machine.roots, "sdb1").expect_err("a partition");
     assert!(matches!(&error, LookupError::Partition { disk, .. } if disk == "sdb"), "{error}");
-    assert!(matches!(Device::named(&machine.roots, "sdz"), Err(LookupError::Unknown(_))));
-    let all: Vec<_> = Device::all(&machine.roots).expect("all").into_iter().map(|d| d.name).collect();
+    assert!(matches!(linux::named(&machine.roots, "sdz"), Err(LookupError::Unknown(_))));
+    let all: Vec<_> = linux::all(&machine.roots).expect("all").into_iter().map(|d| d.name).collect();
     assert_eq!(all, ["sdb"]);
 }
 
@@ -177,7 +178,7 @@ fn partitions_and_unknown_names_are_told_apart() {
 fn the_system_disk_of_this_machine_is_refused() {
     let roots = Roots::default();
     let mounts = fs_err::read_to_string("/proc/self/mountinfo").expect("mounts");
-    let Ok(all) = Device::all(&roots) else { return };
+    let Ok(all) = linux::all(&roots) else { return };
     let root_is_a_disk = mounts.lines().any(|l| l.split(' ').nth(4) == Some("/") && l.contains(" /dev/"));
     let refused = |d: &Device| d.refusals(1, Some(&d.name)).iter().any(|r| matches!(r, Refusal::System(_)));
     assert_eq!(all.iter().any(refused), root_is_a_disk, "{all:?}");

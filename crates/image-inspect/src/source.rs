@@ -56,6 +56,13 @@ impl FileSource {
     /// Its size cannot be found.
     pub fn new(mut file: File) -> io::Result<FileSource> {
         let size_bytes = file.seek(SeekFrom::End(0))?;
+        // macOS does not say the size of a disk in this way.
+        if size_bytes == 0 && !file.metadata()?.is_file() {
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "the system does not say how large it is",
+            ));
+        }
         Ok(FileSource { file, size_bytes })
     }
 }

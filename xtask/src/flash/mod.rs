@@ -3,6 +3,7 @@
 //!
 //! Everything about media and images is in crate `flasher`; here are only the questions and the words.
 
+mod disks;
 mod events;
 mod show;
 mod target;

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What is written to: a disk of this machine, or a regular file that the user calls one.
 
-use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
-use flasher::device::{Bus, Device, LookupError, Refusal, Roots, Use};
-use flasher::medium::{Disk, Kind};
+use flasher::device::{Bus, Device, Refusal, Use};
+use flasher::medium::{Disk, Kind, Medium};
 use flasher::size::size;
 use fw_build::{Failure, Result};
 use image_inspect::source::FileSource;
 use image_inspect::summary;
 
+use super::disks::{self, System};
 use super::events::{MediumPlan, Voice};
 use crate::exit::Exit;
 
@@ -32,14 +32,10 @@ impl Target {
     /// # Errors
     /// It does not exist, is a partition, or is not what `file` says.
     pub fn find(path: &Path, file: bool) -> Result<Target> {
-        if !cfg!(target_os = "linux") {
-            return Err(Failure::new("media are written on Linux only")
-                .why("which disks are in use, and by whom, is read from Linux's sysfs")
-                .hint("elsewhere: `xz -dc IMAGE | sudo dd of=DISK bs=4m`, after a second look at the disk's name"));
-        }
         let real = fs_err::canonicalize(path)?;
         let kind = fs_err::metadata(&real)?.file_type();
         let name = real.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let (real, name) = disks::whole_path(real, name);
         let path = real.display().to_string();
         if kind.is_file() {
             let file_failure = Failure::new(format!("`{path}` is a regular file"))
@@ -51,7 +47,7 @@ impl Target {
                 Err(file_failure)
             };
         }
-        if !kind.is_block_device() {
+        if !disks::is_disk(kind) {
             return Err(
                 Failure::new(format!("`{path}` is no disk")).hint("`cargo xtask flash --list` shows them")
             );
@@ -61,7 +57,7 @@ impl Target {
                 Failure::new(format!("`{path}` is no regular file")).hint("leave `--file` out for a disk")
             );
         }
-        let device = Device::named(&Roots::default(), &name).map_err(lookup_failure)?;
+        let device = disks::named(&name)?;
         Ok(Target { path, name, kind: What::Disk(device) })
     }
 
@@ -115,11 +111,12 @@ impl Target {
         }
         for refusal in &refusals {
             failure = match refusal {
-                Refusal::InUse(_) => device.uses.iter().fold(failure, |failure, u| failure.hint(free(u))),
+                Refusal::InUse(_) => hints(device).into_iter().fold(failure, Failure::hint),
                 Refusal::Empty => failure.hint("put the card in"),
                 Refusal::ReadOnly => failure.hint("the lock on the card's side, or of its adapter"),
                 Refusal::System(_) => failure.hint("`cargo xtask flash --list` shows the others"),
-                Refusal::Fixed(_) | Refusal::Large | Refusal::TooSmall { .. } => failure,
+                Refusal::Doubt(_) => failure.hint("another reader or port may say more of itself"),
+                Refusal::Virtual | Refusal::Fixed(_) | Refusal::Large | Refusal::TooSmall { .. } => failure,
             };
         }
         Err(failure)
@@ -165,7 +162,7 @@ impl Target {
     /// No permission, or somebody has it.
     pub fn open(&self) -> Result<Disk> {
         let kind = if self.is_file() { Kind::File } else { Kind::Block };
-        Disk::open(Path::new(&self.path), kind).map_err(|e| {
+        let disk = Disk::open(Path::new(&self.path), kind).map_err(|e| {
             let failure = Failure::new(format!("`{}` cannot be opened for writing", self.path)).why(&e);
             match e.kind() {
                 std::io::ErrorKind::PermissionDenied => {
@@ -177,12 +174,25 @@ impl Target {
                 }
                 _ => failure,
             }
-        })
+        })?;
+        if disk.size_bytes() != self.size_bytes() {
+            return Err(Failure::new(format!("`{}` is not written: it is another medium by now", self.path))
+                .why(format!("it had {} bytes and has {}", self.size_bytes(), disk.size_bytes()))
+                .why("nothing was written to the medium")
+                .hint("`cargo xtask flash --list` shows what is there"));
+        }
+        Ok(disk)
     }
 
     /// What comes after writing.
     pub fn next_steps(&self, has_loader: bool) {
         let What::Disk(device) = &self.kind else { return };
+        if disks::SYSTEM == System::MacOs {
+            eprintln!(
+                "note: macOS may call the disk unreadable: choose `Ignore`, never `Initialize`; then `diskutil eject {}`",
+                self.path
+            );
+        }
         if !has_loader {
             eprintln!("note: the image has no loader; the board must have one in SPI flash or eMMC");
             return;
@@ -200,12 +210,31 @@ impl Target {
     }
 }
 
+/// How to end the uses of a disk.
+fn hints(device: &Device) -> Vec<String> {
+    let mut hints: Vec<String> = Vec::new();
+    for hint in device.uses.iter().map(|used| free(used, &device.name, disks::SYSTEM)) {
+        if !hints.contains(&hint) {
+            hints.push(hint);
+        }
+    }
+    hints
+}
+
 /// How to end a use.
-fn free(used: &Use) -> String {
-    match used {
-        Use::Mounted { at, .. } => format!("`umount '{at}'`"),
-        Use::Swap(what) => format!("`swapoff /dev/{what}`"),
-        Use::Held { what, by } => format!("end `{by}` first; `lsblk /dev/{what}` shows what it is"),
+fn free(used: &Use, disk: &str, system: System) -> String {
+    match (used, system) {
+        // It unmounts what lies in containers on the disk, too.
+        (Use::Mounted { .. }, System::MacOs) => format!("`diskutil unmountDisk /dev/{disk}`"),
+        (Use::Mounted { at, .. }, System::Linux) => format!("`umount '{at}'`"),
+        (Use::Swap(what), _) => format!("`swapoff /dev/{what}`"),
+        (Use::System(_), _) => "`cargo xtask flash --list` shows the others".to_owned(),
+        (Use::Held { what, by }, System::MacOs) => {
+            format!("end {by} first; `diskutil list /dev/{disk}` shows what is on `{what}`")
+        }
+        (Use::Held { what, by }, System::Linux) => {
+            format!("end `{by}` first; `lsblk /dev/{what}` shows what it is")
+        }
     }
 }
 
@@ -213,23 +242,13 @@ fn or_unknown(text: &str) -> &str {
     if text.is_empty() { "not known" } else { text }
 }
 
-fn lookup_failure(error: LookupError) -> Failure {
-    let hint = match &error {
-        LookupError::Partition { disk, .. } => format!("give `/dev/{disk}`, after a look at what is on it"),
-        LookupError::Unknown(_) | LookupError::Read(_) => {
-            "`cargo xtask flash --list` shows the disks".to_owned()
-        }
-    };
-    Failure::new(error.to_string()).hint(hint)
-}
-
 /// Prints the disks of this machine; as JSON with `path`, `size_bytes`, `bus`, `model`, `serial`, `refusals` (texts) and
 /// `allow` (whether `--allow` overrides all of them).
 ///
 /// # Errors
-/// sysfs cannot be read.
+/// The system does not say which there are.
 pub fn list(json: bool) -> Result<Exit> {
-    let devices = Device::all(&Roots::default()).map_err(lookup_failure)?;
+    let devices = disks::all()?;
     if json {
         let disks: Vec<_> = devices
             .iter()
@@ -267,4 +286,18 @@ pub fn list(json: bool) -> Result<Exit> {
         );
     }
     Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mac_is_told_its_own_commands() {
+        let mounted = Use::Mounted { what: "disk5s1".into(), at: "/Volumes/Backup".into() };
+        assert_eq!(free(&mounted, "disk4", System::MacOs), "`diskutil unmountDisk /dev/disk4`");
+        assert_eq!(free(&mounted, "sdb", System::Linux), "`umount '/Volumes/Backup'`");
+        let held = Use::Held { what: "disk4s2".into(), by: "CoreStorage or a RAID".into() };
+        assert!(free(&held, "disk4", System::MacOs).contains("`diskutil list /dev/disk4`"));
+    }
 }

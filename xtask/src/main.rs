@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Parses the command line, runs the verb, and turns a failure into text and an exit code.
 
+#[cfg(target_os = "linux")]
+mod builds;
+
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use xtask::exit::Exit;
 use xtask::talk::Volume;
 use xtask::{
-    bump, completions, conformance, diagnose, doctor, dt, fetch, flash, image, inspect, installer, interrupt,
-    kconfig, machine_config, monitor, overlay, qemu, recover, setup, sign, simulate, store, talk, test,
-    verify, why,
+    completions, diagnose, flash, inspect, interrupt, machine_config, monitor, recover, simulate, talk,
+    verify,
 };
 
 /// Builds, checks and rehearses the Talos Linux image for the NanoPi M6.
@@ -48,10 +50,9 @@ impl Cli {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Build the disk image.
-    Image(image::Args),
-    /// Boot the image file in QEMU and judge what comes up.
-    Qemu(qemu::Args),
+    #[cfg(target_os = "linux")]
+    #[command(flatten)]
+    Build(builds::Verb),
     /// Execute the image on a model of the SoC, from the boot ROM to the kernel.
     Simulate(simulate::Args),
     /// Write the image to a card, and read it back.
@@ -66,34 +67,8 @@ enum Verb {
     Recover(recover::Args),
     /// Write patches of Talos machine configurations for this board.
     MachineConfig(machine_config::Args),
-    /// List what the host lacks.
-    Doctor(doctor::Args),
-    /// Install what the host lacks.
-    Setup(setup::Args),
-    /// Check the device tree.
-    Dt(dt::Args),
-    /// Fill the store with all sources.
-    Fetch(fetch::Args),
-    /// Sign modules again, or modules from elsewhere.
-    Sign(sign::Args),
     /// Check a finished thing without running it.
     Verify(verify::Args),
-    /// Make the installer image for upgrades of nodes.
-    Installer(installer::Args),
-    /// Make the Talos overlay: U-Boot, device tree, installer and profile, as a container image.
-    Overlay(overlay::Args),
-    /// Say what a stage's key is made of and what changed.
-    Why(why::Args),
-    /// Say what the store holds, or make room in it.
-    Store(store::Args),
-    /// Check and compare kernel configurations without building a kernel.
-    Kconfig(kconfig::Args),
-    /// Check image and overlay with Talos's own Go packages.
-    Conformance(conformance::Args),
-    /// Pin another version of a source.
-    Bump(bump::Args),
-    /// Run the tests and count them.
-    Test(test::Args),
     /// Print a completion script for a shell.
     Completions(completions::Args),
     /// Write manual pages.
@@ -106,8 +81,8 @@ fn main() -> ExitCode {
     let verb = cli.verb;
     talk::end_with_the_reader();
     let result = interrupt::install().and_then(|()| match &verb {
-        Verb::Image(args) => image::run(args),
-        Verb::Qemu(args) => qemu::run(args),
+        #[cfg(target_os = "linux")]
+        Verb::Build(verb) => verb.run(),
         Verb::Simulate(args) => simulate::run(args),
         Verb::Flash(args) => flash::run(args),
         Verb::Inspect(args) => inspect::run(args),
@@ -115,20 +90,7 @@ fn main() -> ExitCode {
         Verb::Diagnose(args) => diagnose::run(args),
         Verb::Recover(args) => recover::run(args),
         Verb::MachineConfig(args) => machine_config::run(args),
-        Verb::Doctor(args) => doctor::run(args),
-        Verb::Setup(args) => setup::run(args),
-        Verb::Dt(args) => dt::run(args),
-        Verb::Fetch(args) => fetch::run(args),
-        Verb::Sign(args) => sign::run(args),
         Verb::Verify(args) => verify::run(args),
-        Verb::Installer(args) => installer::run(args),
-        Verb::Overlay(args) => overlay::run(args),
-        Verb::Why(args) => why::run(args),
-        Verb::Store(args) => store::run(args),
-        Verb::Kconfig(args) => kconfig::run(args),
-        Verb::Conformance(args) => conformance::run(args),
-        Verb::Bump(args) => bump::run(args),
-        Verb::Test(args) => test::run(args),
         Verb::Completions(args) => completions::run(args, &mut Cli::command()),
         Verb::Man(args) => completions::man(args, &Cli::command()),
     });

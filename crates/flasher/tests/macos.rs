@@ -227,7 +227,12 @@ fn what_is_mounted_is_refused_by_partition_by_disk_and_through_a_container() {
     mac.disks[3] = id("disk5") + &list("APFSPhysicalStores", &[id("disk4s2")]);
     assert_eq!(mac.refusals("disk4"), []);
     // `disk40` is another disk than `disk4`.
+    let volume = part("disk41s1", "41504653-0000-11AA-AA11-0030654", Some("/Volumes/y"));
     mac.disks.push(id("disk40") + &list("Partitions", &[part("disk40s1", "DOS_FAT_32", Some("/Volumes/x"))]));
+    mac.disks.push(
+        id("disk41") + &list("APFSPhysicalStores", &[id("disk40s2")]) + &list("APFSVolumes", &[volume]),
+    );
+    mac.mounts.push_str("/dev/disk40s1 on /Volumes/x (msdos, local)\n");
     assert_eq!(mac.refusals("disk4"), []);
 }
 

@@ -207,8 +207,7 @@ impl Cmd {
         // SAFETY: the closure makes two system calls, both async-signal-safe; it does not allocate or lock.
         unsafe {
             command.pre_exec(move || {
-                // SIGTERM and not SIGKILL: make then ends its own children before it goes.
-                rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
+                death_with_parent()?;
                 if rustix::process::getppid() != Some(parent) {
                     // The parent died between fork and the call above; nobody would ever signal us.
                     return Err(std::io::Error::other("the parent process is gone"));
@@ -357,8 +356,15 @@ pub fn children_cpu_seconds() -> Result<f64> {
 /// # Errors
 /// The system call failed.
 pub fn die_with_parent() -> Result<()> {
-    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))
-        .map_err(|e| Failure::from(std::io::Error::from(e)))
+    death_with_parent().map_err(Failure::from)
+}
+
+/// SIGTERM and not SIGKILL: make then ends its own children before it goes. Elsewhere than on Linux, where nothing is
+/// built, a command outlives a parent that was killed.
+fn death_with_parent() -> std::io::Result<()> {
+    #[cfg(target_os = "linux")]
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
+    Ok(())
 }
 
 #[cfg(test)]

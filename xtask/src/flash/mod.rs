@@ -47,7 +47,7 @@ table and ID block) is written last, so that an interrupted medium never boots h
 where an interrupted one ended.
 
 Nothing that is mounted, swapped to or part of another device is ever written, whatever is allowed.
-Linux only. Exit code 130: interrupted, and said in what state the medium is.")]
+On macOS never tried: docs/flash.md. Exit code 130: interrupted, and said in what state the medium is.")]
 pub struct Args {
     /// The image: raw, .xz or .zst.
     #[arg(value_name = "IMAGE", required_unless_present = "list")]

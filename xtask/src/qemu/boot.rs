@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use fw_build::Result;
 use fw_build::run::{Cmd, Running};
 
-use super::console::Lines;
 use super::judge::{End, Judge, Verdict};
 use super::machine::Console;
+use crate::console::Lines;
 
 /// Our QEMU; ended with us, whichever way we go.
 pub(super) struct Guest(pub(super) Running);

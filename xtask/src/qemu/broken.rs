@@ -21,10 +21,10 @@ use fw_image::map::ImageMap;
 use fw_image::{cpio, grubcfg, initramfs, modsig};
 
 use super::boot::{Guest, read_in_background};
-use super::console::Lines;
 use super::layer;
 use super::machine::{self, Console, Start};
 use super::published;
+use crate::console::Lines;
 use crate::verify::ImageFile;
 
 /// So long the console is read on after its last awaited line: what comes with it belongs to it.

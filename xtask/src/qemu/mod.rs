@@ -10,7 +10,6 @@
 
 pub mod boot;
 pub mod broken;
-pub mod console;
 pub mod expect;
 pub mod judge;
 pub mod layer;

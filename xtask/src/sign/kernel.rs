@@ -22,6 +22,7 @@ use rayon::prelude::*;
 use super::keys::{GeneratedKeys, KeyArgs, Keys};
 use crate::context::Context;
 use crate::screen::Screen;
+use crate::signed::modules_of;
 use crate::stages::Results;
 
 /// Raise it when this step's code changes what it makes.
@@ -98,16 +99,6 @@ pub fn signed_kernel(
     let module_count = modules_of(&entry.path("modules")?)?.len();
     let trusted = keys.all_certificates().cloned().collect();
     Ok(SignedKernel { entry, release, module_count, certificate_sha256, trusted })
-}
-
-/// Paths of all modules below a tree, relative to it, sorted.
-///
-/// # Errors
-/// The tree cannot be read.
-pub fn modules_of(tree: &Path) -> Result<Vec<PathBuf>> {
-    let mut paths = files_below(tree)?;
-    paths.retain(|p| p.extension().is_some_and(|e| e == "ko"));
-    Ok(paths)
 }
 
 struct SignStep<'a> {

@@ -5,18 +5,18 @@
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args as ClapArgs;
 use fs_err as fs;
 use fw_build::key::Key;
 use fw_build::run::SOURCE_DATE_EPOCH;
 use fw_build::{Failure, Result};
-use fw_image::cert::{Certificate, Signer, SigningKey, Term, Validity, generate};
+use fw_image::cert::{Certificate, Signer, SigningKey, Validity, generate};
 use zeroize::Zeroizing;
 
 use super::{folder, passphrase};
 use crate::context::Context;
+use crate::signed::{describe, now_seconds, refuse_outside_term};
 use crate::userland::bringup::evidence;
 
 /// A generated certificate is valid for a hundred years: the kernel never looks, and `openssl verify` should
@@ -85,7 +85,7 @@ impl KeyArgs {
                     "`{}` cannot be trusted beside the others",
                     path.display()
                 ))
-                .why(format!("issuer and serial number are those of {}", super::describe(same)))
+                .why(format!("issuer and serial number are those of {}", describe(same)))
                 .why("the kernel tells certificates apart by these two only"));
             }
             also_trusted.push(certificate);
@@ -155,27 +155,6 @@ impl Keys {
 pub(super) fn read_certificate(path: &Path) -> Result<Certificate> {
     Certificate::from_pem(&fs::read_to_string(path)?)
         .map_err(|e| Failure::new(format!("cannot use the certificate `{}`", path.display())).why(e))
-}
-
-/// Now, seconds since 1970.
-pub fn now_seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
-}
-
-/// The kernel never looks at the validity of a module's certificate, so we do. `name` is for the message.
-///
-/// # Errors
-/// The moment is before its start or after its end.
-pub fn refuse_outside_term(certificate: &Certificate, name: &str, now_seconds: u64) -> Result<()> {
-    let (what, why) = match certificate.term(now_seconds) {
-        Term::Valid => return Ok(()),
-        Term::Expired => ("has expired", format!("valid until {}", certificate.not_after())),
-        Term::NotYet => ("is not valid yet", format!("valid from {}", certificate.not_before())),
-    };
-    Err(Failure::new(format!("the certificate `{name}` {what}"))
-        .why(why)
-        .why("the kernel would not notice: it never looks at these dates")
-        .hint("make a new certificate for the key (docs/signing.md), or look at this machine's clock"))
 }
 
 fn cannot_sign(key: &str, e: impl std::fmt::Display) -> Failure {

@@ -17,15 +17,15 @@ use clap::{Args as ClapArgs, Subcommand};
 use fs_err as fs;
 use fw_build::key::files_below;
 use fw_build::{Failure, Result};
-use fw_image::cert::Certificate;
 
-pub use kernel::{SignedKernel, modules_of, signed_kernel};
-pub use keys::{KeyArgs, now_seconds, refuse_outside_term};
+pub use kernel::{SignedKernel, signed_kernel};
+pub use keys::KeyArgs;
 
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::image::{self, Selection};
 use crate::screen::Screen;
+use crate::signed::describe;
 use crate::stages;
 
 /// Signs a kernel's modules again, or a module from elsewhere.
@@ -98,17 +98,6 @@ fn sign_kernel(args: &KernelArgs) -> Result<Exit> {
     }
     println!("files     {}", place.display());
     Ok(Exit::Done)
-}
-
-/// One line about a certificate.
-pub fn describe(certificate: &Certificate) -> String {
-    format!(
-        "`{}`, {}, serial {}, valid until {}",
-        certificate.subject(),
-        certificate.algorithm(),
-        certificate.serial(),
-        certificate.not_after()
-    )
 }
 
 /// Copies the result out of the store: it may go when the store is cleaned.

@@ -14,6 +14,7 @@ use rayon::prelude::*;
 
 use super::KeyArgs;
 use crate::exit::Exit;
+use crate::signed::describe;
 use crate::verify::Trusted;
 
 /// `cargo xtask sign module`.
@@ -63,7 +64,7 @@ pub(super) fn run(args: &Args) -> Result<Exit> {
         replace(&to, bytes)?;
         println!("{}", to.display());
     }
-    eprintln!("signed by {}", super::describe(signer.certificate()));
+    eprintln!("signed by {}", describe(signer.certificate()));
     if target.is_none() {
         eprintln!("hint: `--for IMAGE` also checks that the kernel of an image would load them");
     }

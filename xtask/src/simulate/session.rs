@@ -18,7 +18,7 @@ use super::kernel_tree;
 use super::stop::{self, Stop, Why};
 use super::symbols::Symbols;
 use super::trace::Tracer;
-use crate::qemu::console::Lines;
+use crate::console::Lines;
 
 /// Instructions between two looks at the console.
 const SLICE: u64 = 50_000;

@@ -13,9 +13,6 @@ use super::image::{self, Load};
 use super::medium::Medium;
 use super::symbols::Symbols;
 use crate::context::Context;
-use crate::image::Selection;
-use crate::screen::Screen;
-use crate::stages;
 
 /// `--boot-source`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -189,15 +186,30 @@ pub fn default_image() -> Result<PathBuf> {
 ///
 /// # Errors
 /// It cannot be built.
+#[cfg(target_os = "linux")]
 pub fn flash_loader() -> Result<PathBuf> {
+    use crate::image::{Args, Selection};
+    use crate::screen::Screen;
+    use crate::stages;
+
     let cx = Context::load()?;
     let screen = Screen::start()?;
-    let selection = Selection::of(&crate::image::Args::default(), &cx.board)?;
+    let selection = Selection::of(&Args::default(), &cx.board)?;
     let built = stages::build(&cx.root, &[FLASH_LOADER], screen.dir(), &selection.env())?;
     built.get(FLASH_LOADER)?.path("u-boot-rockchip-spi")
 }
 
+/// There is none: nothing is built here.
+///
+/// # Errors
+/// Always.
+#[cfg(not(target_os = "linux"))]
+pub fn flash_loader() -> Result<PathBuf> {
+    Err(Failure::new("the loader for serial flash is built on Linux only").hint("name the file of one"))
+}
+
 /// The stage that makes it.
+#[cfg(target_os = "linux")]
 const FLASH_LOADER: &str = "u-boot-spi";
 
 /// Bytes of the chip's identity, and where they begin in the OTP area (U-Boot `rockchip_cpuid_from_efuse`:

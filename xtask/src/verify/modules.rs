@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use super::{ImageFile, Trusted};
 use crate::exit::Exit;
-use crate::sign::{describe, modules_of};
+use crate::signed::{describe, modules_of};
 
 /// `cargo xtask verify modules`.
 #[derive(Debug, ClapArgs)]

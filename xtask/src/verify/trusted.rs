@@ -12,7 +12,7 @@ use fw_image::kmod::Info;
 use fw_image::modsig;
 
 use super::ImageFile;
-use crate::sign::{now_seconds, refuse_outside_term};
+use crate::signed::{now_seconds, refuse_outside_term};
 
 /// The option that says how large the certificate slot is.
 const SLOT_OPTION: &str = "CONFIG_SYSTEM_EXTRA_CERTIFICATE_SIZE=";

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use fw_build::{Failure, Result};
 
 use super::super::boot::read_in_background;
-use super::super::console::Lines;
+use crate::console::Lines;
 
 /// How many lines a failure quotes.
 const QUOTED_LINES: usize = 25;

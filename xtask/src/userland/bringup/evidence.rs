@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn one_is_valid_and_one_has_expired_and_both_are_known() {
         let (stranger, expired) = (stranger().expect("a key"), expired().expect("a key"));
-        let now = crate::sign::now_seconds();
+        let now = crate::signed::now_seconds();
         assert_eq!(stranger.certificate().term(now), Term::Valid);
         assert_eq!(expired.certificate().term(now), Term::Expired);
         // The self-test reads the kernel's description: organisation, then name.

@@ -293,6 +293,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_medium_that_was_exchanged_since_it_was_shown_is_not_written() {
+        let file = tempfile::NamedTempFile::new().expect("file");
+        file.as_file().set_len(1 << 20).expect("size");
+        let target = Target::find(file.path(), true).expect("found");
+        target.open().expect("the same");
+        file.as_file().set_len(2 << 20).expect("size");
+        let failure = target.open().err().expect("another").to_string();
+        assert!(failure.contains("another medium") && failure.contains("1048576"), "{failure}");
+    }
+
+    #[test]
     fn a_mac_is_told_its_own_commands() {
         let mounted = Use::Mounted { what: "disk5s1".into(), at: "/Volumes/Backup".into() };
         assert_eq!(free(&mounted, "disk4", System::MacOs), "`diskutil unmountDisk /dev/disk4`");

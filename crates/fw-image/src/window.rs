@@ -22,7 +22,8 @@ impl<T: Seek> Window<T> {
     /// Seeks the inner file to the position and cuts `wanted` at the end of the window.
     fn prepare(&mut self, wanted: usize) -> io::Result<usize> {
         let left = self.length_bytes.saturating_sub(self.position);
-        self.inner.seek(SeekFrom::Start(self.start_bytes + self.position))?;
+        // Beyond the window nothing is read or written; a damaged file system may seek there all the same.
+        self.inner.seek(SeekFrom::Start(self.start_bytes.saturating_add(self.position)))?;
         Ok(usize::try_from(left).unwrap_or(usize::MAX).min(wanted))
     }
 }
@@ -77,6 +78,8 @@ mod tests {
         window.seek(SeekFrom::End(-1)).unwrap();
         assert_eq!(window.write(b"xy").unwrap(), 1, "cut at the end of the window");
         assert!(window.seek(SeekFrom::Current(-9)).is_err());
+        window.seek(SeekFrom::Start(u64::MAX - 1)).unwrap();
+        assert_eq!(window.read(&mut [0; 4]).unwrap(), 0, "far beyond its end");
         assert_eq!(disk.into_inner(), b"012345x789");
     }
 }

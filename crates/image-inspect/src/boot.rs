@@ -86,7 +86,7 @@ fn read(
     }
     let bytes = xfs.read(path).map_err(|e| e.to_string())?;
     let p = &mut look.report.partitions[index];
-    let at = xfs.extents(path).ok().and_then(|x| x.first().map(|(at, _)| p.offset_bytes + at));
+    let at = xfs.extents(path).ok().and_then(|x| x.first().map(|(at, _)| p.offset_bytes.saturating_add(*at)));
     if let Some(file) = p.files.iter_mut().find(|f| f.path == path) {
         file.sha256 = Some(fw_image::hex(&sha256(&bytes)));
     }
@@ -230,7 +230,7 @@ fn claim(look: &mut Look<'_>, xfs: &mut Files<'_>, index: usize, paths: &[&str])
             } else {
                 String::new()
             };
-            parts.push(range(RangeKind::File, *path, p.offset_bytes + at, length, detail));
+            parts.push(range(RangeKind::File, *path, p.offset_bytes.saturating_add(*at), length, detail));
         }
     }
     parts.retain(|r| end(r) <= p.offset_bytes.saturating_add(p.length_bytes));

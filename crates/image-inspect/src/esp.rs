@@ -17,6 +17,10 @@ const PROGRAM: &str = "EFI/BOOT/BOOTAA64.EFI";
 const TREE_FOLDERS: [&str; 4] = ["dtb/", "", "dtb/current/", "dtbs/"];
 /// Files that are read, all together.
 const READ_BYTES: u64 = 512 << 20;
+/// After so many files that cannot be read no further ones are tried.
+const MAX_BAD_FILES: usize = 16;
+/// Pieces of files in the map: a table made for it has millions.
+const MAX_PIECES: usize = 16_384;
 
 pub(crate) fn look(look: &mut Look<'_>) {
     let Some(index) = partition(look) else {
@@ -42,14 +46,19 @@ pub(crate) fn look(look: &mut Look<'_>) {
         }
     };
     let mut contents = Vec::new();
-    let mut left = READ_BYTES;
+    let (mut left, mut bad) = (READ_BYTES, 0);
     for entry in entries.iter().filter(|e| !e.directory) {
+        // To follow the chain of each file of a hostile table takes hours.
+        if bad == MAX_BAD_FILES {
+            break;
+        }
         match volume.read(entry, left) {
             Ok(bytes) => {
                 left -= bytes.len() as u64;
                 contents.push((entry, bytes));
             }
             Err(e) => {
+                bad += 1;
                 let at =
                     volume.extents(entry).ok().and_then(|x| x.first().map(|(at, _)| p.offset_bytes + at));
                 look.findings.add(
@@ -67,13 +76,14 @@ pub(crate) fn look(look: &mut Look<'_>) {
     let place =
         |entry: &Entry| volume.extents(entry).ok().and_then(|x| x.first().map(|(at, _)| p.offset_bytes + at));
     let places: Vec<Option<u64>> = contents.iter().map(|(entry, _)| place(entry)).collect();
+    let all = look.parts.entry(p.name.clone()).or_default();
     for (entry, _) in &contents {
         let pieces = volume.extents(entry).unwrap_or_default();
         let parts = pieces
             .iter()
-            .take(64)
+            .take(64.min(MAX_PIECES.saturating_sub(all.len())))
             .map(|(at, n)| range(RangeKind::File, &*entry.path, p.offset_bytes + at, *n, ""));
-        look.parts.entry(p.name.clone()).or_default().extend(parts);
+        all.extend(parts);
     }
     for (i, (entry, bytes)) in contents.iter().enumerate() {
         let path = &entry.path;

@@ -16,6 +16,10 @@ pub const MAX_DEPTH: usize = 32;
 const MAX_TABLE_BYTES: u64 = 32 << 20;
 /// A directory has at most 65,536 entries of 32 bytes.
 const MAX_DIRECTORY_BYTES: u64 = 2 << 20;
+/// All directories together: chains may share their clusters.
+const MAX_DIRECTORIES_BYTES: u64 = 64 << 20;
+/// All paths together: one folder's path is a part of every path below it.
+const MAX_PATHS_BYTES: usize = 32 << 20;
 
 const ENTRY_BYTES: usize = 32;
 const ATTRIBUTE_VOLUME: u8 = 0x08;
@@ -206,17 +210,24 @@ impl<R: Read + Seek> Volume<R> {
                 self.directory(first)?
             }
         };
+        let (mut read_bytes, mut path_bytes) = (root.len() as u64, 0);
         let mut todo = vec![(String::new(), root, 0)];
         while let Some((prefix, bytes, depth)) = todo.pop() {
-            for entry in parse(&bytes, &prefix)? {
+            for entry in parse(&bytes, &prefix, MAX_PATHS_BYTES - path_bytes)? {
                 if entries.len() == MAX_ENTRIES {
                     return Err(ReadError::Damaged(format!("more than {MAX_ENTRIES} files")));
                 }
+                path_bytes += entry.path.len();
                 if entry.directory {
                     if depth == MAX_DEPTH || !seen.insert(entry.first_cluster) {
                         return Err(ReadError::Damaged(format!("the directory `{}` loops", entry.path)));
                     }
                     let bytes = self.directory(entry.first_cluster)?;
+                    read_bytes += bytes.len() as u64;
+                    if read_bytes > MAX_DIRECTORIES_BYTES {
+                        let why = format!("directories of more than {MAX_DIRECTORIES_BYTES} bytes");
+                        return Err(ReadError::Damaged(why));
+                    }
                     todo.push((format!("{}/", entry.path), bytes, depth + 1));
                 }
                 entries.push(entry);
@@ -310,8 +321,8 @@ impl<R: Read + Seek> Volume<R> {
     }
 }
 
-/// The entries of a directory, without volume labels, `.` and `..`.
-fn parse(bytes: &[u8], prefix: &str) -> Result<Vec<Entry>, ReadError> {
+/// The entries of a directory, without volume labels, `.` and `..`. Their paths may have `left_bytes`.
+fn parse(bytes: &[u8], prefix: &str, mut left_bytes: usize) -> Result<Vec<Entry>, ReadError> {
     let mut entries = Vec::new();
     // Pieces of a long name come before its entry, the last piece first.
     let mut long: Vec<u16> = Vec::new();
@@ -341,6 +352,8 @@ fn parse(bytes: &[u8], prefix: &str) -> Result<Vec<Entry>, ReadError> {
         if name.is_empty() || name.contains(['/', '\0']) {
             return Err(ReadError::Damaged(format!("a name `{}` in `{prefix}`", name.escape_debug())));
         }
+        let more = || ReadError::Damaged(format!("paths of more than {MAX_PATHS_BYTES} bytes"));
+        left_bytes = left_bytes.checked_sub(prefix.len() + name.len()).ok_or_else(more)?;
         let directory = raw[11] & ATTRIBUTE_DIRECTORY != 0;
         entries.push(Entry {
             path: format!("{prefix}{name}"),

@@ -18,6 +18,8 @@ use meta::{Cursor, Table};
 pub const MAX_ENTRIES: usize = 500_000;
 /// More blocks than all files of a root file system have: 512 GiB of the usual size.
 const MAX_BLOCKS: usize = 4 << 20;
+/// Paths and link targets, all together: those of a root file system of half a million files.
+const MAX_TEXT_BYTES: usize = 64 << 20;
 /// Nested deeper, an image is damaged.
 const MAX_DEPTH: usize = 64;
 /// The largest block that the format allows (`SQUASHFS_FILE_MAX_SIZE`).
@@ -49,7 +51,7 @@ pub enum Error {
         source: io::Error,
     },
     /// Unpacking was stopped.
-    #[error("squashfs unpacks to more than {0} bytes of names and inodes")]
+    #[error("squashfs has more than {0} bytes of names and inodes")]
     TooLarge(usize),
     /// The file is larger than the caller takes.
     #[error("`{path}` has {size_bytes} bytes, more than the {limit_bytes} that are read")]
@@ -185,12 +187,18 @@ impl<'a> Squashfs<'a> {
     /// See [`Error`].
     pub fn list(&mut self) -> Result<Vec<Entry>, Error> {
         self.listed_blocks = 0;
-        let mut entries = Vec::new();
+        let (mut entries, mut text_bytes) = (Vec::new(), 0);
         let mut seen = HashSet::from([self.root]);
         let mut todo = vec![(String::new(), self.root, 0)];
         while let Some((prefix, reference, depth)) = todo.pop() {
             for (name, child) in self.directory(reference)? {
                 let entry = self.inode(format!("{prefix}{name}"), child)?;
+                // One inode may have every name, and one folder every file below it.
+                let target_bytes = if let Kind::Link(target) = &entry.kind { target.len() } else { 0 };
+                text_bytes += entry.path.len() + target_bytes;
+                if text_bytes > MAX_TEXT_BYTES {
+                    return Err(Error::TooLarge(MAX_TEXT_BYTES));
+                }
                 if entry.kind == Kind::Directory {
                     if depth == MAX_DEPTH || !seen.insert(child) {
                         return Err(Error::Damaged(format!("the directory `{}` loops", entry.path)));

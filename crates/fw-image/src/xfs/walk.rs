@@ -33,6 +33,10 @@ const MAX_ENTRIES: usize = 100_000;
 const MAX_FILE_BYTES: u64 = 1 << 30;
 /// A directory of [`MAX_ENTRIES`] long names.
 const MAX_DIRECTORY_BYTES: u64 = 64 << 20;
+/// All directories together: they may share their blocks.
+const MAX_DIRECTORIES_BYTES: u64 = 256 << 20;
+/// All paths together: one folder's path is a part of every path below it.
+const MAX_PATHS_BYTES: usize = 32 << 20;
 
 /// What an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -95,11 +99,21 @@ impl<R: Read + Seek> Xfs<R> {
     /// # Errors
     /// A damaged image, or a layout this reader does not know.
     pub fn list(&mut self) -> Result<Vec<Entry>, XfsError> {
-        let mut entries = Vec::new();
+        let (mut entries, mut path_bytes, mut read_bytes) = (Vec::new(), 0, 0);
         let mut seen = HashSet::from([self.superblock.root_inode]);
         let mut todo = vec![(String::new(), self.superblock.root_inode, 0)];
         while let Some((prefix, directory, depth)) = todo.pop() {
-            for (name, number) in self.directory(directory)? {
+            let (names, directory_bytes) = self.directory(directory)?;
+            read_bytes += directory_bytes;
+            if read_bytes > MAX_DIRECTORIES_BYTES {
+                let why = format!("directories of more than {MAX_DIRECTORIES_BYTES} bytes");
+                return Err(XfsError::Damaged(why));
+            }
+            for (name, number) in names {
+                path_bytes += prefix.len() + name.len();
+                if path_bytes > MAX_PATHS_BYTES {
+                    return Err(XfsError::Damaged(format!("paths of more than {MAX_PATHS_BYTES} bytes")));
+                }
                 let entry = self.entry(format!("{prefix}{name}"), number)?;
                 if entry.kind == EntryKind::Directory {
                     // A directory has one name.
@@ -148,7 +162,7 @@ impl<R: Read + Seek> Xfs<R> {
         let not_found = || XfsError::NotFound(path.to_owned());
         let mut number = self.superblock.root_inode;
         for name in path.split('/') {
-            let entries = self.directory(number)?;
+            let (entries, _) = self.directory(number)?;
             number = entries.into_iter().find(|(n, _)| n == name).ok_or_else(not_found)?.1;
         }
         if self.entry(path.to_owned(), number)?.kind != EntryKind::File {
@@ -191,15 +205,15 @@ impl<R: Read + Seek> Xfs<R> {
         Ok(content)
     }
 
-    /// Names and inode numbers of a directory, without `.` and `..`.
-    fn directory(&mut self, number: u64) -> Result<Vec<(String, u64)>, XfsError> {
+    /// Names and inode numbers of a directory, without `.` and `..`; and how many bytes were read for them.
+    fn directory(&mut self, number: u64) -> Result<(Vec<(String, u64)>, u64), XfsError> {
         let sb = &self.superblock;
         let inode = inode::read(&mut self.image, sb, number)?;
         if be16(&inode, core::MODE)? & MODE_TYPE != MODE_DIRECTORY {
             return Err(XfsError::Damaged(format!("inode {number} is no directory")));
         }
         if inode[core::FORMAT] == FORMAT_LOCAL {
-            return short_form(&inode[core::END..]);
+            return Ok((short_form(&inode[core::END..])?, 0));
         }
         let mut entries = Vec::new();
         let mut read_bytes = 0;
@@ -219,7 +233,7 @@ impl<R: Read + Seek> Xfs<R> {
             }
         }
         entries.retain(|(name, _)| name != "." && name != "..");
-        Ok(entries)
+        Ok((entries, read_bytes))
     }
 }
 

@@ -2,8 +2,10 @@
 //! Parsers meet files that were made to hurt them: mutations of real ones for `FW_TEST_FUZZ_SECONDS` (4 if not set), and
 //! fixtures of what is known to hurt. Each input must end without a panic, in bounded time and memory.
 //!
-//! `FW_TEST_FUZZ_CORPUS=DIR` writes the seeds there, a folder for each target, as `cargo fuzz` wants them.
+//! `FW_TEST_FUZZ_SEED=N` (7 if not set) draws other mutations. `FW_TEST_FUZZ_CORPUS=DIR` writes the seeds there, a folder for each target, as `cargo fuzz` wants them.
 
+mod builders;
+mod costs;
 mod fixtures;
 mod mutator;
 mod seeds;

@@ -13,6 +13,8 @@ use crate::hex;
 
 /// Images, and configurations, that are read: binman writes one for each device tree.
 const NODE_LIMIT: usize = 256;
+/// Images lie one behind the other. A few may share their bytes; hundreds that name all of a file are an attack.
+const OVERLAP_LIMIT: usize = 4;
 
 /// Why a FIT was refused.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +43,14 @@ pub enum Error {
         image: String,
         /// What is wrong.
         why: String,
+    },
+    /// Images that share most of their bytes.
+    #[error("FIT images name {named_bytes} bytes, there are {have_bytes}: they lie over each other")]
+    Overlap {
+        /// Sum of all images.
+        named_bytes: usize,
+        /// Length of the file.
+        have_bytes: usize,
     },
     /// A hash does not match.
     #[error("FIT image `{image}`: sha256 is {actual}, the FIT says {expected}")]
@@ -120,6 +130,11 @@ impl Fit {
         let mut images = Vec::new();
         for name in children(&tree, "/images")? {
             images.push(image(&tree, bytes.len(), &name)?);
+        }
+        let named_bytes =
+            images.iter().fold(0_usize, |sum, image: &Image| sum.saturating_add(image.size_bytes));
+        if named_bytes / OVERLAP_LIMIT > bytes.len() {
+            return Err(Error::Overlap { named_bytes, have_bytes: bytes.len() });
         }
         let mut configurations = Vec::new();
         for name in children(&tree, "/configurations")? {

@@ -153,3 +153,32 @@ fn directories_of_a_fat_that_share_their_chain_are_not_read_without_end() {
     assert!(error.contains("directories of more than"), "{error}");
     assert!(counted.1 < 512 << 20, "{} MB were read", counted.1 >> 20);
 }
+
+#[test]
+fn images_of_a_fit_that_are_all_the_same_bytes_are_an_error() {
+    use dtoolkit::model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty};
+    const BYTES: u32 = 30 << 20;
+    let property = |name: &str, value: &[u8]| DeviceTreeProperty::new(name, value).expect("a legal name");
+    let node = |name: &str| DeviceTreeNode::new(name).expect("a legal name");
+    let (mut fit, mut images, mut loadables) = (DeviceTree::new(), node("images"), Vec::new());
+    for i in 0..200_u32 {
+        let mut image = node(&format!("atf-{i}"));
+        image.add_property(property("type", b"firmware\0"));
+        image.add_property(property("os", b"arm-trusted-firmware\0"));
+        image.add_property(property("data-position", &(65536 + i).to_be_bytes()));
+        image.add_property(property("data-size", &(BYTES - 65536 - 256).to_be_bytes()));
+        images.add_child(image);
+        loadables.extend(format!("atf-{i}\0").into_bytes());
+    }
+    let (mut configurations, mut configuration) = (node("configurations"), node("config-1"));
+    configuration.add_property(property("loadables", &loadables));
+    configurations.add_property(property("default", b"config-1\0"));
+    configurations.add_child(configuration);
+    fit.root.add_child(images);
+    fit.root.add_child(configurations);
+    let mut bytes = fit.to_dtb();
+    assert!(bytes.len() < 65536);
+    bytes.resize(BYTES as usize, b'f');
+    run("inspect", &bytes).expect("soon");
+    run("fit", &bytes).expect("soon");
+}

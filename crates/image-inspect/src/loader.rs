@@ -20,6 +20,8 @@ pub(crate) const FIT_BYTES: usize = 16384 * 512;
 const VENDOR_SLOT_BYTES: u64 = 4 << 20;
 /// Magic of version 1, `RC4` scrambled (`tools/rkcommon.c`).
 const VERSION_1: [u8; 4] = [0x3b, 0x8c, 0xdc, 0xfc];
+/// What tools fill up the end of an `idbloader.img` to at most.
+const FILL_BYTES: u64 = 512 << 10;
 /// Candidates that are looked at: a hostile file could have one in every sector.
 const MAX_CANDIDATES: usize = 4;
 
@@ -46,11 +48,26 @@ pub(crate) fn look(look: &mut Look<'_>) {
         }
         _ => Places { idblock: IDBLOCK_BYTES, fit: FIT_BYTES },
     };
-    let (idblocks, fits) = candidates(look, &places);
+    let (mut idblocks, mut fits) = candidates(look, &places);
+    // Files of a partition are its own affair, where the loader is in its place.
+    if has_magic(&look.head, places.idblock) {
+        idblocks.retain(|at| !is_content(look, *at));
+    }
+    if shape::is_fit(&look.head, places.fit) {
+        fits.retain(|at| !is_content(look, *at));
+    }
     idblock(look, &places, &idblocks, &fits);
     the_fit(look, &places, &fits);
     vendor_slot(look);
     overlaps(look);
+}
+
+/// Whether a place is inside of a partition that is not there for a loader.
+fn is_content(look: &Look<'_>, at: usize) -> bool {
+    let inside = |p: &PartitionReport| {
+        (p.offset_bytes..p.offset_bytes.saturating_add(p.length_bytes)).contains(&(at as u64))
+    };
+    look.report.partitions.iter().any(|p| inside(p) && !is_loaders(p))
 }
 
 /// Sectors where an idblock or a FIT begins, beside those where they should.
@@ -65,13 +82,14 @@ fn candidates(look: &Look<'_>, places: &Places) -> (Vec<usize>, Vec<usize>) {
             idblocks.push(at);
         }
         let begins = at >= skip_to && look.head[at..].starts_with(&fdt::MAGIC.to_be_bytes());
-        if begins && at != places.fit && fits.len() < MAX_CANDIDATES && shape::is_fit(&look.head, at) {
+        if !begins || fits.len() == MAX_CANDIDATES {
+            continue;
+        }
+        if at != places.fit && shape::is_fit(&look.head, at) {
             fits.push(at);
         }
-        // A tree inside of a FIT is none of its own.
-        if begins && at >= skip_to {
-            skip_to = shape::fit_extent(&look.head, at).map_or(skip_to, |length| at + length);
-        }
+        // A tree inside of a FIT is none of its own; and no byte is read as a part of two trees.
+        skip_to = shape::tree_extent(&look.head, at).map_or(skip_to, |length| at + length);
     }
     (idblocks, fits)
 }
@@ -223,7 +241,7 @@ fn the_fit(look: &mut Look<'_>, places: &Places, others: &[usize]) {
         fit::look(look, at, true);
     } else if !has_loader {
         return;
-    } else if look.report.shape == Shape::Loader && look.head.len() <= at {
+    } else if look.report.shape == Shape::Loader && look.head.len() <= at && !goes_on(look) {
         // The file ends before: `idbloader.img`.
         if others.is_empty() {
             look.findings.add(Kind::LoaderPart, "idblock", Some(0), "an idblock without FIT, for sector 64");
@@ -252,6 +270,12 @@ fn the_fit(look: &mut Look<'_>, places: &Places, others: &[usize]) {
             fit::look(look, *other, false);
         }
     }
+}
+
+/// Whether a file goes on far behind its idblock: then it had a FIT before it was cut.
+fn goes_on(look: &Look<'_>) -> bool {
+    let end = look.report.idblocks.iter().flat_map(|i| &i.payloads).map(|p| p.offset_bytes + p.length_bytes);
+    end.max().is_some_and(|end| look.head.len() as u64 > end + FILL_BYTES)
 }
 
 fn uboot_partition(look: &Look<'_>) -> Option<PartitionReport> {

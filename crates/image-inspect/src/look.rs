@@ -223,8 +223,10 @@ impl<'a> Look<'a> {
 
 fn verdict(shape: Shape, findings: &[Finding]) -> Verdict {
     let worst = findings.iter().map(|f| f.kind.class()).min();
+    let part = shape != Shape::Disk && findings.iter().any(|f| f.kind == Kind::LoaderPart);
     match (worst, shape) {
         (Some(Class::WillNotBoot), _) => Verdict::WillNotBoot,
+        _ if part => Verdict::NotBootable,
         (_, Shape::Disk | Shape::Loader | Shape::SpiLoader) => match worst {
             Some(Class::WillMisbehave) => Verdict::WillMisbehave,
             _ => Verdict::NothingFound,

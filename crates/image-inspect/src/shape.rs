@@ -155,7 +155,9 @@ fn whole(look: &mut Look<'_>) -> Option<Vec<u8>> {
     source::bytes(look.source, 0, size as usize).map_err(|e| look.unreadable("file", 0, &e)).ok()
 }
 
-/// Whether bytes parse as a FIT; used where the answer alone counts.
-pub(crate) fn fit_extent(head: &[u8], at: usize) -> Option<usize> {
-    Fit::parse(head.get(at..)?).ok().map(|fit| fit.end_bytes())
+/// Length of the tree that begins there, with the data of its images where it is a FIT.
+pub(crate) fn tree_extent(head: &[u8], at: usize) -> Option<usize> {
+    let bytes = head.get(at..)?;
+    let tree = Tree::parse(bytes).ok()?;
+    Some(Fit::parse(bytes).map_or(tree.size_bytes(), |fit| fit.end_bytes()))
 }

@@ -154,6 +154,29 @@ fn directories_of_a_fat_that_share_their_chain_are_not_read_without_end() {
     assert!(counted.1 < 512 << 20, "{} MB were read", counted.1 >> 20);
 }
 
+fn words(words: &[u32]) -> Vec<u8> {
+    words.iter().flat_map(|w| w.to_be_bytes()).collect()
+}
+
+#[test]
+fn a_tree_in_every_sector_is_not_read_in_every_sector() {
+    const BYTES: usize = 24 << 20;
+    let mut image = vec![0; BYTES];
+    // One structure of 12 MiB, which all trees share: a root, words that say nothing, the end.
+    let structure = 12 << 20;
+    image[structure..structure + 8].copy_from_slice(&words(&[1, 0]));
+    for at in (structure + 8..BYTES - 1024).step_by(4) {
+        image[at + 3] = 4;
+    }
+    image[BYTES - 1024..BYTES - 1016].copy_from_slice(&words(&[2, 9]));
+    image[64 * 512..64 * 512 + 4].copy_from_slice(b"RKNS");
+    for at in (16384 * 512..structure).step_by(512) {
+        let (total, place) = ((BYTES - at) as u32, (structure - at) as u32);
+        image[at..at + 40].copy_from_slice(&words(&[fdt::MAGIC, total, place, 40, 40, 17, 16, 0, 0, 0]));
+    }
+    run("inspect", &image).expect("soon");
+}
+
 #[test]
 fn images_of_a_fit_that_are_all_the_same_bytes_are_an_error() {
     use dtoolkit::model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty};

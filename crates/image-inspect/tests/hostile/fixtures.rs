@@ -319,7 +319,7 @@ fn a_squashfs_may_claim_anything() {
 }
 
 /// A medium that cannot be read in places.
-struct Worn<'a>(&'a dyn Source, std::ops::Range<u64>);
+pub struct Worn<'a>(pub &'a dyn Source, pub std::ops::Range<u64>);
 
 impl Source for Worn<'_> {
     fn size_bytes(&self) -> u64 {

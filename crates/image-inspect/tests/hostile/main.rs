@@ -9,6 +9,7 @@ mod costs;
 mod fixtures;
 mod mutator;
 mod seeds;
+mod verdicts;
 mod watch;
 
 use std::panic::catch_unwind;

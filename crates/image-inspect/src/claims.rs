@@ -6,6 +6,8 @@ use crate::source::Source;
 
 /// Bytes looked at in one go.
 const BLOCK_BYTES: usize = 64 << 10;
+/// And after an error: a sector of most media.
+const SMALL_BYTES: usize = 4096;
 /// A gap with more pieces than this is shown as one that is not zero.
 const MAX_PIECES: usize = 64;
 /// Zeros inside of other bytes are named when there are at least this many.
@@ -63,7 +65,8 @@ impl Claims {
     }
 
     /// Every byte of the source in one range. `budget_bytes` is how many unclaimed bytes are read at most.
-    pub fn resolve(self, source: &dyn Source, budget_bytes: u64) -> Vec<Range> {
+    /// Gives the ranges, and the places that the medium does not give back.
+    pub fn resolve(self, source: &dyn Source, budget_bytes: u64) -> (Vec<Range>, BadBytes) {
         let size = source.size_bytes();
         let mut edges: Vec<u64> = vec![0, size];
         for r in &self.0 {
@@ -72,13 +75,13 @@ impl Claims {
         edges.sort_unstable();
         edges.dedup();
         let mut left = budget_bytes;
-        let mut ranges: Vec<Range> = Vec::new();
+        let (mut ranges, mut bad) = (Vec::<Range>::new(), BadBytes::default());
         for pair in edges.windows(2) {
             let (from, to) = (pair[0], pair[1]);
             let over: Vec<&Range> =
                 self.0.iter().filter(|r| r.offset_bytes < to && end(r) > from).take(4).collect();
             match over[..] {
-                [] => ranges.extend(gap(source, from, to, &mut left)),
+                [] => ranges.extend(gap(source, from, to, &mut left, &mut bad)),
                 [one] if one.offset_bytes == from && end(one) == to => ranges.push(one.clone()),
                 [one] => {
                     let inside = one
@@ -101,8 +104,17 @@ impl Claims {
                 }
             }
         }
-        ranges
+        (ranges, bad)
     }
+}
+
+/// Bytes that nobody claims and that cannot be read.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct BadBytes {
+    /// The first one.
+    pub first: Option<u64>,
+    /// How many, in blocks of 4 KiB.
+    pub count: u64,
 }
 
 pub(crate) fn end(range: &Range) -> u64 {
@@ -123,7 +135,7 @@ fn piece(from: u64, to: u64, kind: RangeKind, name: &str) -> Range {
 }
 
 /// Zeros, other bytes and what cannot be read, in a range that nobody claims.
-fn gap(source: &dyn Source, from: u64, to: u64, left: &mut u64) -> Vec<Range> {
+fn gap(source: &dyn Source, from: u64, to: u64, left: &mut u64, bad: &mut BadBytes) -> Vec<Range> {
     let mut pieces: Vec<(u64, u64, RangeKind)> = Vec::new();
     let mut push = |start: u64, stop: u64, kind: RangeKind| match pieces.last_mut() {
         Some((_, end, last)) if *last == kind && *end == start => *end = stop,
@@ -138,18 +150,25 @@ fn gap(source: &dyn Source, from: u64, to: u64, left: &mut u64) -> Vec<Range> {
             at = data;
             continue;
         }
-        let stop = to.min(at + BLOCK_BYTES as u64);
+        let stop = to.min((at / BLOCK_BYTES as u64 + 1).saturating_mul(BLOCK_BYTES as u64));
         if *left < stop - at {
             push(at, to, RangeKind::Unread);
             break;
         }
         *left -= stop - at;
         let block = &mut buffer[..(stop - at) as usize];
-        if source.read_at(at, block).is_err() {
-            push(at, stop, RangeKind::Unread);
-        } else {
+        // In small pieces after an error, so that one bad sector does not hide the others.
+        let step = if source.read_at(at, block).is_ok() { BLOCK_BYTES } else { SMALL_BYTES };
+        for (k, block) in block.chunks_mut(step).enumerate() {
+            let here = at + (k * step) as u64;
+            if step < BLOCK_BYTES && source.read_at(here, block).is_err() {
+                push(here, here + block.len() as u64, RangeKind::Unread);
+                bad.first = bad.first.or(Some(here));
+                bad.count += block.len() as u64;
+                continue;
+            }
             for (i, sector) in block.chunks(SECTOR).enumerate() {
-                let start = at + (i * SECTOR) as u64;
+                let start = here + (i * SECTOR) as u64;
                 let filled = |byte: u8| sector.iter().all(|b| *b == byte);
                 let kind = match sector[0] {
                     0 if filled(0) => RangeKind::Zero,
@@ -176,7 +195,21 @@ fn gap(source: &dyn Source, from: u64, to: u64, left: &mut u64) -> Vec<Range> {
         }
     }
     if joined.len() > MAX_PIECES {
-        joined = vec![(from, to, RangeKind::Unknown)];
+        // What was not read stays apart: nothing is known of it.
+        let mut coarse: Vec<(u64, u64, RangeKind)> = Vec::new();
+        for (start, stop, kind) in joined {
+            let kind = if kind == RangeKind::Unread { kind } else { RangeKind::Unknown };
+            match coarse.last_mut() {
+                Some((_, end, last)) if *last == kind => *end = stop,
+                _ => coarse.push((start, stop, kind)),
+            }
+        }
+        // A medium that is worn in hundreds of places: from there on it is not told apart any more.
+        if let Some((start, ..)) = coarse.get(MAX_PIECES).copied() {
+            coarse.truncate(MAX_PIECES);
+            coarse.push((start, to, RangeKind::Unread));
+        }
+        joined = coarse;
     }
     let name = |kind| match kind {
         RangeKind::Zero => "zeros",
@@ -211,7 +244,7 @@ mod tests {
         claims.add(claim(1_000_000, u64::MAX, "d"));
         let overlaps = claims.overlaps();
         assert_eq!((overlaps.len(), overlaps[0].at, overlaps[0].end), (1, 6000, 8192));
-        let ranges = claims.resolve(&source, u64::MAX);
+        let (ranges, _) = claims.resolve(&source, u64::MAX);
         let expected = [
             (0, "a"),
             (1000, "zeros"),
@@ -219,8 +252,8 @@ mod tests {
             (6000, "b and c"),
             (8192, "c"),
             (9000, "zeros"),
-            (299_816, "unknown data"),
-            (300_328, "zeros"),
+            (299_520, "unknown data"),
+            (300_032, "zeros"),
             (1_000_000, "d"),
         ];
         assert_eq!(shown(&ranges), expected);
@@ -232,7 +265,8 @@ mod tests {
     fn what_is_beyond_the_budget_is_called_unread() {
         let bytes = vec![0; 1 << 20];
         let source: &[u8] = &bytes;
-        let ranges = Claims::default().resolve(&source, 100_000);
+        let (ranges, bad) = Claims::default().resolve(&source, 100_000);
+        assert_eq!(bad, BadBytes::default(), "nothing was wrong with it");
         assert_eq!(shown(&ranges), [(0, "zeros"), (65536, "not read")]);
     }
 
@@ -243,6 +277,6 @@ mod tests {
             bytes[i * 150_000] = 1;
         }
         let source: &[u8] = &bytes;
-        assert_eq!(Claims::default().resolve(&source, u64::MAX).len(), 1);
+        assert_eq!(Claims::default().resolve(&source, u64::MAX).0.len(), 1);
     }
 }

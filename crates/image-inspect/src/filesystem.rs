@@ -69,6 +69,9 @@ pub(crate) fn labelled(source: &dyn Source, offset: u64, length: u64) -> Option<
     Some(label.map_or_else(|| name.to_owned(), |label| format!("{name} `{label}`")))
 }
 
+/// What [`zero_or_unknown`] says of a range that the medium does not give back.
+pub(crate) const UNREADABLE: &str = "unreadable";
+
 /// Whether a range is zero, as far as `left` bytes of reading can tell.
 pub(crate) fn zero_or_unknown(source: &dyn Source, offset: u64, length: u64, left: &mut u64) -> &'static str {
     let end = offset.saturating_add(length).min(source.size_bytes());
@@ -85,7 +88,7 @@ pub(crate) fn zero_or_unknown(source: &dyn Source, offset: u64, length: u64, lef
         }
         *left -= block.len() as u64;
         if source.read_at(at, block).is_err() {
-            return "unreadable";
+            return UNREADABLE;
         }
         if block.iter().any(|b| *b != 0) {
             return "unknown";

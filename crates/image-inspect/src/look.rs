@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use sha2::{Digest, Sha256};
 
-use crate::claims::Claims;
+use crate::claims::{Claims, end};
 use crate::finding::{Class, Finding, Findings, Kind};
 use crate::initramfs::Userland;
 use crate::kernel::Kernel;
@@ -199,10 +199,17 @@ impl<'a> Look<'a> {
 
     fn finish(mut self) -> Report {
         let size = self.source.size_bytes();
-        let mut ranges = std::mem::take(&mut self.claims).resolve(self.source, self.options.scan_bytes);
+        let (mut ranges, bad) =
+            std::mem::take(&mut self.claims).resolve(self.source, self.options.scan_bytes);
+        if bad.count > 0 {
+            let detail = format!("{} bytes cannot be read", bad.count);
+            self.findings.add(Kind::Unreadable, "outside of everything known", bad.first, detail);
+        }
         for range in ranges.iter_mut().filter(|r| r.kind == RangeKind::Partition) {
-            let inside = self.parts.remove(&range.name).unwrap_or_default();
-            range.parts.extend(inside.into_iter().filter(|p| p.offset_bytes >= range.offset_bytes));
+            // Names are not unique, and an overlap cuts a partition into pieces: the place decides.
+            let inside = self.parts.get(&range.name).into_iter().flatten();
+            let (from, to) = (range.offset_bytes, end(range));
+            range.parts.extend(inside.filter(|p| p.offset_bytes >= from && end(p) <= to).cloned());
             range.parts.sort_by(|a, b| (a.offset_bytes, &a.name).cmp(&(b.offset_bytes, &b.name)));
             range.parts.dedup();
         }

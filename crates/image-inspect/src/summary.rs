@@ -25,7 +25,7 @@ pub fn summary(source: &dyn Source) -> io::Result<String> {
     }
     let head = source::bytes(source, 0, size.min(32 << 20) as usize)?;
     let mut parts = Vec::new();
-    let image = gpt::Image::read(&mut Cursor::new(source))?;
+    let image = gpt::Image::read_worn(&mut Cursor::new(source))?;
     if let Some(table) = image.table() {
         let names: Vec<String> =
             table.partitions.iter().take(12).map(|(n, p)| named(source, *n, p)).collect();

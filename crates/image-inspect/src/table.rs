@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Partition tables: both copies of a GPT, or an MBR; and what lies in each partition.
 
-use fw_image::gpt::{self, TableCopy};
+use fw_image::gpt::{self, CopyError, TableCopy};
 use fw_image::guid::Guid;
 use fw_image::lba::{Lba, MIB, SECTOR_BYTES};
 
@@ -34,7 +34,7 @@ pub(crate) fn look(look: &mut Look<'_>) {
     let has_gpt = look.head.get(512..520) == Some(b"EFI PART");
     let protective = look.head.get(450) == Some(&0xee);
     let mut cursor = Cursor::new(look.source);
-    match gpt::Image::read(&mut cursor) {
+    match gpt::Image::read_worn(&mut cursor) {
         Ok(image) if has_gpt || protective || image.table().is_some() => gpt(look, &image),
         Ok(_) => mbr(look),
         Err(e) => {
@@ -73,11 +73,17 @@ fn gpt(look: &mut Look<'_>, image: &gpt::Image) {
             backup = (other, Ok(copy));
         }
         if other.0 >= image.disk_sectors {
-            let detail = format!("the table wants {} sectors, there are {}", other.0 + 1, image.disk_sectors);
+            let wanted = other.0.saturating_add(1);
+            let detail = format!("the table wants {wanted} sectors, there are {}", image.disk_sectors);
             look.findings.add(Kind::Truncated, REGION, Some(look.source.size_bytes()), detail);
         }
     }
     let backup_at = Some(backup.0.bytes());
+    for copy in [&image.primary, &backup.1] {
+        if let Err(e @ CopyError::Unreadable(at, _)) = copy {
+            look.unreadable(REGION, at.bytes(), e);
+        }
+    }
     match (&image.primary, &backup.1) {
         (Err(a), Err(b)) => {
             look.findings.add(Kind::TableDamaged, REGION, Some(SECTOR_BYTES), format!("{a}; {b}"));
@@ -241,6 +247,10 @@ fn contents(look: &mut Look<'_>) {
             None => filesystem::zero_or_unknown(look.source, offset, length, &mut left),
         };
         look.report.partitions[i].filesystem = found.to_owned();
+        if found == filesystem::UNREADABLE {
+            let name = look.report.partitions[i].name.clone();
+            look.unreadable(&name, offset, &"its first bytes cannot be read");
+        }
     }
     if look.talos {
         let metas: Vec<_> = look.report.partitions.iter().filter(|p| p.name == "META").cloned().collect();

@@ -30,6 +30,9 @@ pub enum CopyError {
     /// The entry array is not inside the disk.
     #[error("GPT entries at {0} are not inside the disk")]
     EntriesOutside(Lba),
+    /// The medium does not give it back.
+    #[error("GPT copy with its header at {0} cannot be read: {1}")]
+    Unreadable(Lba, String),
 }
 
 /// The one entry of the protective MBR.
@@ -92,6 +95,25 @@ impl Image {
     /// # Errors
     /// I/O errors, and an image of fewer than two sectors.
     pub fn read<R: Read + Seek>(disk: &mut R) -> io::Result<Image> {
+        Image::with(disk, read_copy)
+    }
+
+    /// As [`Image::read`]; a copy that the medium does not give back is [`CopyError::Unreadable`]. For whoever only
+    /// looks: who goes on to write must not take a table that could not be read for one that is not there.
+    ///
+    /// # Errors
+    /// The first sector cannot be read, and an image of fewer than two sectors.
+    pub fn read_worn<R: Read + Seek>(disk: &mut R) -> io::Result<Image> {
+        Image::with(disk, |disk, at, disk_sectors| {
+            let copy = read_copy(disk, at, disk_sectors);
+            Ok(copy.unwrap_or_else(|e| Err(CopyError::Unreadable(at, e.to_string()))))
+        })
+    }
+
+    fn with<R: Read + Seek>(
+        disk: &mut R,
+        read_copy: impl Fn(&mut R, Lba, u64) -> io::Result<Result<TableCopy, CopyError>>,
+    ) -> io::Result<Image> {
         let disk_sectors = disk.seek(SeekFrom::End(0))? / SECTOR_BYTES;
         if disk_sectors < 2 {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "an image of fewer than two sectors"));

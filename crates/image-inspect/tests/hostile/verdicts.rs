@@ -25,6 +25,36 @@ fn loader() -> (Vec<u8>, Vec<u8>) {
 }
 
 #[test]
+fn a_bad_sector_in_one_copy_of_the_table_hides_no_partition() {
+    let (block, fit) = loader();
+    let source = disk(&[("root", Guid::LINUX_DATA, 16, b"x")], &[(64 * 512, &block), (16384 * 512, &fit)]);
+    let last = DISK_BYTES - 512..DISK_BYTES;
+    for (range, kind) in
+        [(512..1024, Kind::TablePrimary), (1024..1536, Kind::TablePrimary), (last, Kind::TableBackup)]
+    {
+        let report = look(&Worn(&source, range.clone()));
+        let names: Vec<&str> = report.partitions.iter().map(|p| p.name.as_str()).collect();
+        assert_eq!(names, ["root"], "{range:?}: {:?}", report.findings);
+        assert!(report.has(kind) && !report.has(Kind::TableMissing), "{:?}", report.findings);
+    }
+}
+
+#[test]
+fn bytes_that_cannot_be_read_are_a_finding_wherever_they_are() {
+    let (block, fit) = loader();
+    let content = &[7; 100_000][..];
+    let source = disk(&[("data", Guid::LINUX_DATA, 40, content)], &[(64 * 512, &block), (16384 * 512, &fit)]);
+    assert_eq!(look(&source).verdict, Verdict::NothingFound);
+    // Behind the head, where nobody has anything; in a partition.
+    for at in [36_u64 << 20, 60 << 20, 40 << 20] {
+        let report = look(&Worn(&source, at..at + 512));
+        let found = report.findings.iter().find(|f| f.kind == Kind::Unreadable);
+        let found = found.unwrap_or_else(|| panic!("{at:#x}: {:?}", report.findings));
+        assert_eq!((found.offset_bytes, report.verdict), (Some(at), Verdict::WillMisbehave));
+    }
+}
+
+#[test]
 fn a_file_that_is_a_loader_is_no_loader_that_reaches_into_a_partition() {
     let (block, body) = loader();
     let mut damaged = block.clone();
@@ -51,4 +81,68 @@ fn one_part_of_a_loader_is_nothing_that_boots_by_itself() {
     cut.resize(4 << 20, 0xff);
     let report = look(&&cut[..]);
     assert!(report.has(Kind::FitMissing) && report.verdict == Verdict::WillNotBoot, "{:?}", report.findings);
+}
+
+#[test]
+fn parts_are_shown_in_the_partition_that_holds_them() {
+    const BYTES: u64 = 34 << 20;
+    let mut esp = std::io::Cursor::new(vec![0; BYTES as usize]);
+    let spec =
+        fat::Spec { size_bytes: BYTES, label: "EFI".to_owned(), volume_id: 1, partition_start: Lba(0) };
+    fat::build(&mut esp, &spec, &[("EFI/BOOT/BOOTAA64.EFI", b"MZ")]).expect("fits");
+    let esp = esp.into_inner();
+    // Tables of other tools leave names empty.
+    let source = disk(&[("a", Guid::LINUX_DATA, 16, b"x"), ("b", Guid::EFI_SYSTEM, 24, &esp)], &[]);
+    let mut unnamed = Overlay::new(&source);
+    for at in [1024, DISK_BYTES - 33 * 512] {
+        for i in 0..2 {
+            unnamed.put(at + 128 * i + 56, &[0; 2]);
+        }
+    }
+    seal_tables(&mut unnamed);
+    let report = look(&unnamed);
+    assert_eq!(report.partitions.len(), 2, "{:?}", report.findings);
+    let with_parts: Vec<u64> =
+        report.ranges.iter().filter(|r| !r.parts.is_empty()).map(|r| r.offset_bytes).collect();
+    assert_eq!(with_parts, [24 << 20], "{:?}", report.ranges);
+}
+
+/// Makes the checksums of both copies right.
+fn seal_tables(image: &mut Overlay<'_>) {
+    use fw_image::crc::crc32;
+    for (header, entries) in [(512, 1024), (DISK_BYTES - 512, DISK_BYTES - 33 * 512)] {
+        let array = image_inspect::source::bytes(image, entries, 128 * 128).expect("there");
+        let mut bytes = image_inspect::source::bytes(image, header, 92).expect("there");
+        bytes[88..92].copy_from_slice(&crc32(&array).to_le_bytes());
+        bytes[16..20].fill(0);
+        let crc = crc32(&bytes);
+        bytes[16..20].copy_from_slice(&crc.to_le_bytes());
+        image.put(header, &bytes);
+    }
+}
+
+#[test]
+fn a_table_whose_other_copy_is_behind_the_last_sector_of_all() {
+    let source = disk(&[("root", Guid::LINUX_DATA, 16, b"x")], &[]);
+    let mut bad = Overlay::new(&source);
+    bad.put(512 + 32, &u64::MAX.to_le_bytes());
+    seal_tables(&mut bad);
+    bad.put(DISK_BYTES - 512, &[0; 8]);
+    assert!(look(&bad).has(Kind::Truncated));
+}
+
+#[test]
+fn the_map_calls_nothing_known_that_could_not_be_read() {
+    let (block, fit) = loader();
+    // More pieces than are told one by one, and a bad sector among them.
+    let speck = [1; 512];
+    let specks: Vec<(u64, &[u8])> = (0..100).map(|i| ((20 << 20) + i * 200_000, &speck[..])).collect();
+    let mut pieces = vec![(64 * 512, &block[..]), (16384 * 512, &fit[..])];
+    pieces.extend(specks);
+    let source = disk(&[], &pieces);
+    let at = 39 << 20;
+    let report = look(&Worn(&source, at..at + 512));
+    assert!(report.has(Kind::Unreadable), "{:?}", report.findings);
+    let over = report.ranges.iter().find(|r| r.offset_bytes <= at && at < r.offset_bytes + r.length_bytes);
+    assert_eq!(over.map(|r| r.kind), Some(RangeKind::Unread), "{over:?}");
 }

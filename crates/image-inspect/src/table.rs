@@ -58,6 +58,7 @@ fn mbr(look: &mut Look<'_>) {
         partition(look, number, format!("p{number}"), format!("MBR type {kind:02x}"), offset, length);
     }
     look.report.table = Some(TableReport { kind: "mbr", copies: vec![], differences: vec![] });
+    overlaps(look);
 }
 
 fn gpt(look: &mut Look<'_>, image: &gpt::Image) {
@@ -180,7 +181,7 @@ fn differ(a: &TableCopy, b: &TableCopy) -> Vec<String> {
 
 fn partitions(look: &mut Look<'_>, table: &TableCopy) {
     const REGION: &str = "partition table";
-    let (h, size) = (&table.header, look.source.size_bytes());
+    let h = &table.header;
     let entries_at = Some(h.entries.bytes());
     for (i, (number, p)) in table.partitions.iter().enumerate() {
         let label = format!("{number} `{}`", p.name);
@@ -198,17 +199,15 @@ fn partitions(look: &mut Look<'_>, table: &TableCopy) {
             continue;
         }
         let (offset, length) = (p.first.bytes(), p.size_sectors().saturating_mul(SECTOR_BYTES));
-        if offset.saturating_add(length) > size {
-            let detail = format!(
-                "partition {label} ends at byte {}, the image at {size}",
-                offset.saturating_add(length)
-            );
-            look.findings.add(Kind::Truncated, p.name.clone(), Some(size), detail);
-        }
         let kind = TYPES.iter().find(|(guid, _)| *guid == p.type_guid);
         let kind = kind.map_or_else(|| p.type_guid.to_string(), |(_, words)| (*words).to_owned());
         partition(look, *number, p.name.clone(), kind, offset, length);
     }
+    overlaps(look);
+}
+
+/// Partitions that lie over each other.
+fn overlaps(look: &mut Look<'_>) {
     let mut sorted: Vec<_> =
         look.report.partitions.iter().map(|p| (p.offset_bytes, p.length_bytes, p.name.clone())).collect();
     sorted.sort();
@@ -221,6 +220,11 @@ fn partitions(look: &mut Look<'_>, table: &TableCopy) {
 }
 
 fn partition(look: &mut Look<'_>, number: u32, name: String, kind: String, offset: u64, length: u64) {
+    let (end, size) = (offset.saturating_add(length), look.source.size_bytes());
+    if end > size {
+        let detail = format!("partition {number} `{name}` ends at byte {end}, the image at {size}");
+        look.findings.add(Kind::Truncated, name.clone(), Some(size), detail);
+    }
     look.report.partitions.push(PartitionReport {
         number,
         name,

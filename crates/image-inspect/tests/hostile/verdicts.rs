@@ -54,6 +54,29 @@ fn bytes_that_cannot_be_read_are_a_finding_wherever_they_are() {
     }
 }
 
+/// A disk with an MBR and these partitions (first sector, sectors).
+fn mbr(partitions: &[(u32, u32)]) -> image_inspect::source::FileSource {
+    let (block, fit) = loader();
+    let mut sector = vec![0; 512];
+    for (i, (first, sectors)) in partitions.iter().enumerate() {
+        let at = 446 + 16 * i;
+        sector[at + 4] = 0x83;
+        sector[at + 8..at + 12].copy_from_slice(&first.to_le_bytes());
+        sector[at + 12..at + 16].copy_from_slice(&sectors.to_le_bytes());
+    }
+    sector[510..].copy_from_slice(&[0x55, 0xaa]);
+    medium(DISK_BYTES, &[(0, &sector), (64 * 512, &block), (16384 * 512, &fit)])
+}
+
+#[test]
+fn an_mbr_is_held_against_the_disk_as_a_gpt_is() {
+    assert_eq!(look(&mbr(&[(32768, 8192), (40960, 8192)])).verdict, Verdict::NothingFound);
+    let cut = look(&mbr(&[(32768, 8192), (40960, 1 << 20)]));
+    assert!(cut.has(Kind::Truncated) && cut.verdict == Verdict::WillNotBoot, "{:?}", cut.findings);
+    let over = look(&mbr(&[(32768, 16384), (40960, 8192)]));
+    assert!(over.has(Kind::PartitionOverlap), "{:?}", over.findings);
+}
+
 #[test]
 fn a_file_that_is_a_loader_is_no_loader_that_reaches_into_a_partition() {
     let (block, body) = loader();

@@ -18,6 +18,9 @@ const BAUD: &str = "1500000";
 /// A larger xfs is a data partition: its files are none of the boot's.
 const MAX_BOOT_BYTES: u64 = 8 << 30;
 
+/// Talos has two; more would cost a hostile image nothing and its reader minutes.
+const SLOTS: usize = 8;
+
 type Files<'a> = Xfs<Window<Cursor<'a>>>;
 
 pub(crate) fn look(look: &mut Look<'_>, inspector: &mut Inspector) {
@@ -110,19 +113,23 @@ fn configuration(
         Ok(config) => config.entry(config.default).map(|e| e.name.clone()),
         Err(e) => {
             let kind = if matches!(e, GrubError::Defaults(_)) { Kind::GrubDefault } else { Kind::GrubForm };
-            look.findings.add(kind, region, Some(at), e.to_string());
+            look.findings.add(kind, region.clone(), Some(at), e.to_string());
             None
         }
     };
     look.report.grub = entries(&text, default.as_deref());
-    let mut done: Vec<String> = Vec::new();
+    if look.report.grub.is_empty() {
+        look.findings.add(Kind::GrubConfigMissing, region, Some(at), "it has no `menuentry`");
+    }
+    let mut done: Vec<(String, String)> = Vec::new();
     for entry in look.report.grub.clone() {
         if entry.name.starts_with("Reset") {
             continue;
         }
         arguments(look, &entry, at);
-        if !done.contains(&entry.linux) {
-            done.push(entry.linux.clone());
+        let files = (entry.linux.clone(), entry.initrd.clone());
+        if !done.contains(&files) && done.len() < SLOTS {
+            done.push(files);
             slot(look, inspector, xfs, index, &entry);
         }
     }

@@ -208,8 +208,8 @@ kinds! {
     BootFilesystem "boot-filesystem" WillNotBoot "BOOT is no xfs that can be read: GRUB finds no kernel, and Talos looks for xfs only" "write the image again";
     /// Features.
     BootFeatures "boot-features" WillNotBoot "BOOT's xfs has features that GRUB 2.12 cannot read" "make it with the features of Linux 6.12 and without nrext64";
-    /// No grub.cfg.
-    GrubConfigMissing "grub-config-missing" WillNotBoot "GRUB finds no `grub/grub.cfg` and stops at its prompt" "write the image again";
+    /// No grub.cfg, or none with an entry.
+    GrubConfigMissing "grub-config-missing" WillNotBoot "GRUB finds no `grub/grub.cfg`, or nothing to boot in it, and stops at its prompt" "write the image again";
     /// No default.
     GrubDefault "grub-default" WillMisbehave "Talos wants exactly one default entry in `grub.cfg`: upgrades fail without it" "make the file as Talos writes it";
     /// Form.

@@ -78,6 +78,35 @@ fn an_mbr_is_held_against_the_disk_as_a_gpt_is() {
 }
 
 #[test]
+fn a_grub_cfg_without_an_entry_does_not_boot() {
+    let entry = b"set default=\"A - Talos\"\nmenuentry \"A - Talos\" {\n  linux /A/vmlinuz x\n  initrd /A/initramfs.xz\n}\n";
+    for config in [&[0; 900][..], b"", b"set default=\"A - Talos\"\n", &entry[..30]] {
+        let image = boot(config);
+        let source =
+            disk(&[("EFI", Guid::EFI_SYSTEM, 16, b"x"), ("BOOT", Guid::LINUX_DATA, 32, &image)], &[]);
+        let report = look(&source);
+        let missing = report.findings.iter().any(|f| f.kind == Kind::GrubConfigMissing);
+        assert!(missing, "{:?}: {:?}", String::from_utf8_lossy(config), report.findings);
+    }
+    let image = boot(entry);
+    let source = disk(&[("EFI", Guid::EFI_SYSTEM, 16, b"x"), ("BOOT", Guid::LINUX_DATA, 32, &image)], &[]);
+    let report = look(&source);
+    assert!(!report.has(Kind::GrubConfigMissing) && report.has(Kind::GrubKernel), "{:?}", report.findings);
+}
+
+#[test]
+fn every_initramfs_that_an_entry_names_is_looked_for() {
+    let config = b"set default=\"A\"\nmenuentry \"B\" {\n  linux /k x\n  initrd /grub/grub.cfg\n}\nmenuentry \"A\" {\n  linux /k x\n  \
+                   initrd /gone\n}\n";
+    let image = boot(config);
+    let source = disk(&[("EFI", Guid::EFI_SYSTEM, 16, b"x"), ("BOOT", Guid::LINUX_DATA, 32, &image)], &[]);
+    let report = look(&source);
+    let gone =
+        |f: &&image_inspect::finding::Finding| f.kind == Kind::GrubInitramfs && f.region == "BOOT: gone";
+    assert!(report.findings.iter().any(|f| gone(&f)), "{:?}", report.findings);
+}
+
+#[test]
 fn a_file_that_is_a_loader_is_no_loader_that_reaches_into_a_partition() {
     let (block, body) = loader();
     let mut damaged = block.clone();

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! A FIT: its images, hashes and configurations, and what U-Boot, BL31 and the device tree in it call themselves.
 
-use std::io::Read;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::io::{self, Read};
 
 use fw_image::bl31;
 use fw_image::fdt::Tree;
@@ -12,7 +14,7 @@ use crate::loader::is_vendor;
 use crate::look::{Look, find, sha256, text_at};
 use crate::report::{FitConfiguration, FitImage, FitReport, Shape};
 
-/// An unpacked U-Boot is about a megabyte.
+/// An unpacked U-Boot is about a megabyte, BL31 and OP-TEE less.
 const UNPACKED_BYTES: u64 = 32 << 20;
 /// PMU SRAM, where BL31's second segment goes (TF-A, `rk3588_def.h`).
 const PMU_SRAM: std::ops::Range<u64> = 0xff10_0000..0xff12_0000;
@@ -126,7 +128,21 @@ fn default(
             }
         }
     }
-    let data = |image: &Image| unpacked(image, fit.data(bytes, &image.name).unwrap_or_default());
+    let mut left = UNPACKED_BYTES;
+    let mut contents: BTreeMap<&str, Cow<'_, [u8]>> = BTreeMap::new();
+    for image in &images {
+        if contents.contains_key(image.name.as_str()) {
+            continue;
+        }
+        let packed = fit.data(bytes, &image.name).unwrap_or_default();
+        let content = unpacked(image, packed, &mut left).unwrap_or_else(|e| {
+            let here = Some(at + image.offset_bytes as u64);
+            found.push((Kind::FitData, here, format!("image `{}` does not unpack: {e}", image.name)));
+            Cow::Borrowed(&[])
+        });
+        contents.insert(&image.name, content);
+    }
+    let data = |image: &Image| contents.get(image.name.as_str()).map_or(&[][..], |content| &**content);
     let is_bl31 = |i: &&&Image| i.os == "arm-trusted-firmware" || i.name.starts_with("atf");
     let is_u_boot = |i: &&&Image| {
         i.os.eq_ignore_ascii_case("u-boot") || i.name.starts_with("u-boot") || i.name == "uboot"
@@ -141,22 +157,22 @@ fn default(
     match images.iter().find(is_u_boot) {
         Some(image) => {
             let program = data(image);
-            report.u_boot_version = find(&program, b"U-Boot 20").map(|at| text_at(&program, at, 120));
-            let names = find(&program, b"fdtfile=").map(|at| text_at(&program, at + 8, 200));
+            report.u_boot_version = find(program, b"U-Boot 20").map(|at| text_at(program, at, 120));
+            let names = find(program, b"fdtfile=").map(|at| text_at(program, at + 8, 200));
             report.default_fdt_file = names.filter(|n| n.ends_with(".dtb"));
         }
         None => found.push((Kind::FitNoUboot, Some(at), loads)),
     }
-    overlaps(&images, at, found);
+    overlaps(&images, &data, at, found);
     match configuration.fdt.first().and_then(|name| fit.image(name).ok()) {
-        Some(image) => tree(image, &data(image), at, look, report, found),
+        Some(image) => tree(image, data(image), at, look, report, found),
         None => found.push((Kind::FitNoTree, Some(at), format!("`{}`", configuration.name))),
     }
 }
 
-fn monitor(
+fn monitor<'c>(
     monitors: &[&Image],
-    data: &dyn Fn(&Image) -> Vec<u8>,
+    data: &dyn Fn(&Image) -> &'c [u8],
     at: u64,
     report: &mut FitReport,
     found: &mut Vec<(Kind, Option<u64>, String)>,
@@ -164,7 +180,7 @@ fn monitor(
     for image in monitors {
         let bytes = data(image);
         if report.bl31_kind.is_none() {
-            (report.bl31_version, report.bl31_kind) = version(&bytes);
+            (report.bl31_version, report.bl31_kind) = version(bytes);
         }
         let Some(load) = image.load else { continue };
         let end = load.saturating_add(bytes.len() as u64);
@@ -194,10 +210,16 @@ fn version(bytes: &[u8]) -> (Option<String>, Option<&'static str>) {
     (None, None)
 }
 
-fn overlaps(images: &[&Image], at: u64, found: &mut Vec<(Kind, Option<u64>, String)>) {
+/// By what each image has when it is unpacked: that is what lies in memory.
+fn overlaps<'c>(
+    images: &[&Image],
+    data: &dyn Fn(&Image) -> &'c [u8],
+    at: u64,
+    found: &mut Vec<(Kind, Option<u64>, String)>,
+) {
     let mut loads: Vec<(u64, u64, &str)> = images
         .iter()
-        .filter_map(|i| Some((i.load?, i.load?.saturating_add(i.size_bytes as u64), i.name.as_str())))
+        .filter_map(|i| Some((i.load?, i.load?.saturating_add(data(i).len() as u64), i.name.as_str())))
         .collect();
     loads.sort_unstable();
     loads.dedup();
@@ -236,11 +258,14 @@ fn tree(
 }
 
 /// The content of an image that is packed with gzip or not at all; others are not looked into.
-fn unpacked(image: &Image, data: &[u8]) -> Vec<u8> {
+/// `left_bytes` is what all of them together may unpack to.
+fn unpacked<'d>(image: &Image, data: &'d [u8], left_bytes: &mut u64) -> io::Result<Cow<'d, [u8]>> {
     if image.compression != "gzip" {
-        return data.to_vec();
+        return Ok(Cow::Borrowed(data));
     }
     let mut out = Vec::new();
-    let result = flate2::read::GzDecoder::new(data).take(UNPACKED_BYTES).read_to_end(&mut out);
-    if result.is_err() { Vec::new() } else { out }
+    let got = flate2::read::GzDecoder::new(data).take(*left_bytes + 1).read_to_end(&mut out)? as u64;
+    let more = || io::Error::other(format!("more than {UNPACKED_BYTES} bytes in all"));
+    *left_bytes = left_bytes.checked_sub(got).ok_or_else(more)?;
+    Ok(Cow::Owned(out))
 }

@@ -95,8 +95,12 @@ fn unpack(bytes: &[u8]) -> Result<Vec<u8>, String> {
             return Err(format!("zboot payload claims {announced} bytes"));
         }
         let mut raw = Vec::with_capacity(announced);
-        let mut decoder = flate2::read::GzDecoder::new(payload).take(announced as u64);
+        // One more than there should be: only at its end does the decoder compare the checksum.
+        let mut decoder = flate2::read::GzDecoder::new(payload).take(announced as u64 + 1);
         decoder.read_to_end(&mut raw).map_err(|e| format!("zboot payload does not unpack: {e}"))?;
+        if raw.len() != announced {
+            return Err(format!("zboot payload is not the {announced} bytes that it claims"));
+        }
         return Ok(raw);
     }
     zboot::decompress(bytes).map_err(|e| e.to_string())

@@ -183,6 +183,63 @@ fn a_table_whose_other_copy_is_behind_the_last_sector_of_all() {
     assert!(look(&bad).has(Kind::Truncated));
 }
 
+/// A kernel in an EFI wrap that is packed with gzip, stored so that a byte can be changed without another.
+fn zboot(change: Option<usize>) -> Vec<u8> {
+    let mut raw = vec![0; 8192];
+    raw[16..24].copy_from_slice(&8192_u64.to_le_bytes());
+    raw[56..60].copy_from_slice(b"ARM\x64");
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+    gzip.write_all(&raw).expect("memory");
+    let mut packed = gzip.finish().expect("memory");
+    if let Some(at) = change {
+        packed[at] ^= 1;
+    }
+    let mut file = vec![0; 0x100];
+    file[..2].copy_from_slice(b"MZ");
+    file[4..8].copy_from_slice(b"zimg");
+    file[8..12].copy_from_slice(&0x100_u32.to_le_bytes());
+    file[12..16].copy_from_slice(&(packed.len() as u32).to_le_bytes());
+    file[24..28].copy_from_slice(b"gzip");
+    file[0x38..0x3c].copy_from_slice(&0x8182_23cd_u32.to_le_bytes());
+    [file, packed, vec![0; 64]].concat()
+}
+
+#[test]
+fn a_kernel_that_was_packed_with_gzip_is_held_against_its_checksum() {
+    let good = zboot(None);
+    let report = look(&&good[..]);
+    assert!(!report.has(Kind::KernelDamaged), "{:?}", report.findings);
+    let bad = zboot(Some(5000));
+    let report = look(&&bad[..]);
+    assert!(report.has(Kind::KernelDamaged), "{:?}", report.findings);
+}
+
+#[test]
+fn a_packed_image_of_a_fit_must_unpack() {
+    let board = tree("M", "a,b");
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    gzip.write_all(&[b"U-Boot 2025.01 (x)\0".as_slice(), &[7; 300_000]].concat()).expect("memory");
+    let packed = gzip.finish().expect("memory");
+    let with = |u_boot: &[u8], load: u32| {
+        let mut fit = fit_of(&[
+            ("u-boot", "standalone", "U-Boot", Some(load), u_boot),
+            ("atf-1", "firmware", "arm-trusted-firmware", Some(0x4_0000), &[1; 20_000]),
+            ("atf-2", "firmware", "arm-trusted-firmware", Some(0xff10_0000), b"pmu"),
+            ("fdt-1", "flat_dt", "", None, &board),
+        ]);
+        let at = fit.windows(5).position(|w| w == b"none\0").expect("the first compression");
+        fit[at..at + 4].copy_from_slice(b"gzip");
+        look(&&fit[..])
+    };
+    let good = with(&packed, 0xa0_0000);
+    assert!(!good.has(Kind::FitData) && good.fits[0].u_boot_version.is_some(), "{:?}", good.findings);
+    let cut = with(&packed[..packed.len() - 20], 0xa0_0000);
+    assert!(cut.has(Kind::FitData), "{:?}", cut.findings);
+    // What counts is where it is unpacked to: 300 kB from 0 on reach over BL31 at 0x40000.
+    let over = with(&packed, 0);
+    assert!(over.has(Kind::FitLoadOverlap), "{:?}", over.findings);
+}
+
 #[test]
 fn the_map_calls_nothing_known_that_could_not_be_read() {
     let (block, fit) = loader();

@@ -322,7 +322,7 @@ impl Findings {
     /// Adds one.
     pub fn add(&mut self, kind: Kind, region: impl Into<String>, at: Option<u64>, detail: impl Into<String>) {
         if self.0.iter().filter(|f| f.kind == kind).count() < Self::OF_ONE_KIND {
-            let (detail, region) = (shorten(detail.into()), region.into());
+            let (detail, region) = (shorten(&detail.into()), shorten(&region.into()));
             self.0.push(Finding { kind, detail, region, offset_bytes: at });
         }
     }
@@ -334,14 +334,14 @@ impl Findings {
     }
 }
 
-/// Texts out of an image may be as long as the image.
-fn shorten(mut text: String) -> String {
+/// Texts out of an image may be as long as the image, and may speak to a terminal.
+fn shorten(text: &str) -> String {
     const LONGEST: usize = 600;
-    if let Some((at, _)) = text.char_indices().nth(LONGEST) {
-        text.truncate(at);
-        text.push('…');
+    let mut short: String = text.chars().take(LONGEST).map(crate::text::printable).collect();
+    if text.chars().nth(LONGEST).is_some() {
+        short.push('…');
     }
-    text
+    short
 }
 
 #[cfg(test)]

@@ -9,11 +9,75 @@ use crate::report::{Range, Report, Shape, Verdict};
 /// Files of a partition that are listed.
 const LISTED: usize = 40;
 
-/// The whole report. `colour`: with ANSI colours.
+/// The whole report. `colour`: with ANSI colours. What an image says of itself stays on its line and moves no cursor: a
+/// partition's name could otherwise write another verdict.
 pub fn render(report: &Report, colour: bool) -> String {
     let mut out = String::new();
-    write(report, colour, &mut out).expect("a String takes everything");
+    write(&plain(report), colour, &mut out).expect("a String takes everything");
     out
+}
+
+/// A character, or one that stands for it if it would speak to the terminal or turn the line around (Unicode's
+/// bidirectional controls).
+pub(crate) fn printable(c: char) -> char {
+    match c {
+        c if c.is_control() => '\u{fffd}',
+        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
+        c => c,
+    }
+}
+
+/// The report with every text that may be an image's own made printable. Findings are it already.
+fn plain(report: &Report) -> Report {
+    fn clean<'a>(texts: impl IntoIterator<Item = &'a mut String>) {
+        for text in texts.into_iter().filter(|t| t.chars().any(|c| printable(c) != c)) {
+            *text = text.chars().map(printable).collect();
+        }
+    }
+    fn ranges(all: &mut [Range]) {
+        for r in all {
+            clean([&mut r.name, &mut r.detail]);
+            ranges(&mut r.parts);
+        }
+    }
+    let mut r = report.clone();
+    clean([&mut r.subject, &mut r.summary]);
+    ranges(&mut r.ranges);
+    for fit in &mut r.fits {
+        clean([&mut fit.description]);
+        clean(fit.model.iter_mut().chain(&mut fit.compatible));
+        for c in &mut fit.configurations {
+            clean([&mut c.name, &mut c.description].into_iter().chain(&mut c.images));
+        }
+        fit.images.iter_mut().for_each(|i| clean([&mut i.name, &mut i.kind, &mut i.compression]));
+    }
+    r.table.iter_mut().for_each(|t| clean(&mut t.differences));
+    for p in &mut r.partitions {
+        clean([&mut p.name, &mut p.kind, &mut p.filesystem]);
+        clean(p.label.iter_mut().chain(&mut p.not_listed).chain(p.files.iter_mut().map(|f| &mut f.path)));
+    }
+    for tree in &mut r.device_trees {
+        clean([&mut tree.path].into_iter().chain(&mut tree.model).chain(&mut tree.compatible));
+    }
+    for program in &mut r.efi_programs {
+        let sections = program.sections.iter_mut().flat_map(|s| [&mut s.name].into_iter().chain(&mut s.text));
+        clean([&mut program.path].into_iter().chain(&mut program.detail).chain(sections));
+    }
+    for e in &mut r.grub {
+        clean([&mut e.name, &mut e.linux, &mut e.initrd, &mut e.cmdline]);
+    }
+    for k in &mut r.kernels {
+        clean(
+            [&mut k.path].into_iter().chain(&mut k.release).chain(&mut k.banner).chain(&mut k.certificates),
+        );
+    }
+    for i in &mut r.initramfs {
+        let members = i.segments.iter_mut().flat_map(|s| &mut s.members).map(|m| &mut m.path);
+        clean([&mut i.path].into_iter().chain(&mut i.version).chain(members));
+        clean(i.modules.iter_mut().flat_map(|m| &mut m.releases));
+        clean(i.extensions.iter_mut().flat_map(|e| [&mut e.name, &mut e.image]));
+    }
+    r
 }
 
 /// Bytes with a unit: `1.31 GB`, `9.4 MB`, `512 B`.

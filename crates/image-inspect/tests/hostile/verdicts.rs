@@ -183,6 +183,18 @@ fn a_table_whose_other_copy_is_behind_the_last_sector_of_all() {
     assert!(look(&bad).has(Kind::Truncated));
 }
 
+#[test]
+fn what_an_image_says_of_itself_stays_on_its_line() {
+    let name = "x\u{1b}[2J\nverdict   nothing\u{202e}";
+    let source = disk(&[(name, Guid::LINUX_DATA, 16, b"x")], &[]);
+    let report = look(&source);
+    let shown = text::render(&report, false);
+    assert!(!shown.contains(['\u{1b}', '\u{202e}']), "{shown:?}");
+    assert_eq!(shown.lines().filter(|l| l.starts_with("verdict")).count(), 1, "{shown}");
+    let outside = |f: &image_inspect::finding::Finding| f.detail.chars().any(char::is_control);
+    assert!(!report.findings.iter().any(outside));
+}
+
 /// A kernel in an EFI wrap that is packed with gzip, stored so that a byte can be changed without another.
 fn zboot(change: Option<usize>) -> Vec<u8> {
     let mut raw = vec![0; 8192];

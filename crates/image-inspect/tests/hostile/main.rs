@@ -50,6 +50,8 @@ fn mutations_of_real_files_end_in_findings_or_errors() {
         .ok()
         .map(|s| s.parse::<f64>().expect("FW_TEST_FUZZ_SECONDS in seconds"));
     let each = Duration::from_secs_f64(seconds.unwrap_or(4.0) / TARGETS.len() as f64);
+    let start =
+        std::env::var("FW_TEST_FUZZ_SEED").map_or(7, |s| s.parse().expect("FW_TEST_FUZZ_SEED is a number"));
     let seeds = seeds::all();
     if let Some(folder) = std::env::var_os("FW_TEST_FUZZ_CORPUS") {
         seeds::write(&seeds, std::path::Path::new(&folder));
@@ -60,7 +62,7 @@ fn mutations_of_real_files_end_in_findings_or_errors() {
         let seeds = &seeds[target];
         assert!(!seeds.is_empty(), "no seed for {target}");
         let (began, mut runs) = (Instant::now(), 0);
-        let mut mutator = Mutator::new(7);
+        let mut mutator = Mutator::new(start);
         for seed in seeds {
             run(target, seed).unwrap_or_else(|e| panic!("{target}: its own seed: {e}"));
         }

@@ -72,6 +72,16 @@ pub enum ImageError {
     /// Nothing in it.
     #[error("`{}` is empty", .0.display())]
     Empty(PathBuf),
+    /// Packed in a way that is not unpacked here. As it is it would be written as it is.
+    #[error("`{}` is packed with {form}, which is not unpacked on the way: `{command}` does it", path.display())]
+    Packed {
+        /// The image.
+        path: PathBuf,
+        /// How it is packed.
+        form: &'static str,
+        /// The program that unpacks it.
+        command: &'static str,
+    },
 }
 
 /// An image that was checked.
@@ -98,6 +108,9 @@ impl Image {
     /// See [`ImageError`].
     pub fn open(path: &Path, limit_bytes: u64) -> Result<Image, ImageError> {
         let form = form_of(path)?;
+        if let Some((form, command)) = packed_otherwise(path)? {
+            return Err(ImageError::Packed { path: path.to_owned(), form, command });
+        }
         let mut checks = Vec::new();
         let sums = Sums::beside(path)?;
         let listed = sums.check(path)?;
@@ -204,6 +217,24 @@ fn form_of(path: &Path) -> io::Result<Form> {
     })
 }
 
+/// Forms that are not unpacked here by their first bytes (RFC 1952, 2.3.1; APPNOTE.TXT 4.3.7; 7zFormat.txt; bzip2's and
+/// LZ4's own headers), and what unpacks them. No medium begins so: it has a boot record there.
+const OTHER_FORMS: [(&[u8], &str, &str); 6] = [
+    (&[0x1f, 0x8b, 8], "gzip", "gunzip"),
+    (b"PK\x03\x04", "zip", "unzip"),
+    (b"7z\xbc\xaf\x27\x1c", "7z", "7z x"),
+    (b"BZh", "bzip2", "bunzip2"),
+    (&[0x04, 0x22, 0x4d, 0x18], "lz4", "unlz4"),
+    (b"Rar!\x1a\x07", "rar", "unrar x"),
+];
+
+fn packed_otherwise(path: &Path) -> io::Result<Option<(&'static str, &'static str)>> {
+    let mut begin = Vec::new();
+    File::open(path)?.take(8).read_to_end(&mut begin)?;
+    let found = OTHER_FORMS.iter().find(|(magic, ..)| begin.starts_with(magic));
+    Ok(found.map(|(_, form, command)| (*form, *command)))
+}
+
 /// `x.raw.xz`, `x.raw.zst`, `x.raw`: all have `x.map.json`.
 fn map_path(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -303,6 +334,20 @@ mod tests {
             }
             fs_err::write(&path, [&bytes[..], b"trailing words"].concat()).expect("written");
             assert!(matches!(Image::open(&path, 1 << 30), Err(ImageError::Damaged { .. })), "{name} longer");
+        }
+    }
+
+    /// `inspect` unpacks gzip and finds nothing against it; written as it is it would be no image.
+    #[test]
+    fn what_is_not_unpacked_here_is_not_written_as_it_is() {
+        let dir = tempfile::tempdir().expect("folder");
+        let path = dir.path().join("x.img");
+        for (begin, form) in
+            [(&[0x1f, 0x8b, 8, 0][..], "gzip"), (b"PK\x03\x04", "zip"), (b"BZh91AY", "bzip2")]
+        {
+            fs_err::write(&path, [begin, &[7; 5000]].concat()).expect("written");
+            let error = Image::open(&path, 1 << 30).expect_err(form);
+            assert!(matches!(error, ImageError::Packed { form: f, .. } if f == form), "{error}");
         }
     }
 

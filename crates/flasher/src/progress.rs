@@ -80,7 +80,9 @@ impl Progress {
             Phase::Untouched => vec![format!("`{medium}` is as it was: nothing was written to it")],
             Phase::Clearing => vec![
                 format!("the first MiB of `{medium}` may be cleared, and its last"),
-                "what it held is lost; nothing of the image is on it".to_owned(),
+                // Either this run is the first, or an earlier one was interrupted.
+                "what it held is lost; of the image it has no more than an interrupted run left there"
+                    .to_owned(),
             ],
             Phase::Discarding => vec![
                 format!("`{medium}` is being emptied: {passed_over}"),

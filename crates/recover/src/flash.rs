@@ -204,7 +204,10 @@ pub fn read_steps<W: Wire>(
     check(device, span)?;
     for step in span.steps() {
         let bytes = get(device, step, "reading")?;
-        if step.end() > READ_LIMIT_SECTOR && bytes.iter().all(|b| *b == READ_LIMIT_FILLER) {
+        // Of a step over the limit only the part behind it says something.
+        let open = (READ_LIMIT_SECTOR.saturating_sub(step.first) * SECTOR_BYTES) as usize;
+        let hidden = bytes.get(open..).filter(|rest| !rest.is_empty());
+        if hidden.is_some_and(|rest| rest.iter().all(|b| *b == READ_LIMIT_FILLER)) {
             return Err(FlashError::Hidden(step));
         }
         take(step, &bytes)?;

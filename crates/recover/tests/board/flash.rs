@@ -196,6 +196,11 @@ fn a_loader_that_hides_what_is_there_is_not_believed() {
     let mut device = board.device();
     let hidden = flash::read(&mut device, Span { first: 65400, count: 1000 }, &mut Vec::new(), &mut |_| {});
     assert!(matches!(hidden, Err(FlashError::Hidden(Span { first: 65528, count: 128 }))), "{hidden:?}");
+    // A buffer of the loader that is smaller than a command: what is read begins with true bytes.
+    let board = Board { hides_behind: Some(65536), hides_each: 32, ..Board::with_flash(70000) };
+    let last = Span { first: 65500, count: 100 };
+    let hidden = flash::read(&mut board.device(), last, &mut Vec::new(), &mut |_| {});
+    assert!(matches!(hidden, Err(FlashError::Hidden(_))), "{hidden:?}");
     // The same bytes before that place may be somebody's.
     let mut board = Board::with_flash(1000);
     board.flash.fill(0xcc);

@@ -64,6 +64,8 @@ pub struct Board {
     pub stays: bool,
     /// Everything behind this sector reads as 0xcc.
     pub hides_behind: Option<usize>,
+    /// That is decided for so many sectors at a time: the loader's buffer.
+    pub hides_each: usize,
     /// At the n-th command of this code, from 0.
     pub fault: Option<(Fault, u8, usize)>,
     /// Every reading of this sector gives something else.
@@ -89,6 +91,7 @@ impl Board {
             medium: 1,
             stays: false,
             hides_behind: None,
+            hides_each: 128,
             fault: None,
             moody: None,
             ran: vec![],
@@ -177,10 +180,13 @@ impl Board {
     }
 
     fn sectors(&mut self, first: usize, count: usize) -> Vec<u8> {
-        if self.hides_behind.is_some_and(|limit| first + count > limit) {
-            return vec![0xcc; count * 512];
-        }
         let mut data = self.flash[first * 512..][..count * 512].to_vec();
+        for (i, part) in data.chunks_mut(self.hides_each * 512).enumerate() {
+            let end = first + i * self.hides_each + part.len() / 512;
+            if self.hides_behind.is_some_and(|limit| end > limit) {
+                part.fill(0xcc);
+            }
+        }
         if let Some(moody) = self.moody.filter(|s| (first..first + count).contains(s)) {
             self.readings += 1;
             data[(moody - first) * 512] = self.readings;

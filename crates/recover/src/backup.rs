@@ -241,6 +241,25 @@ pub fn unsaved<W: Wire>(
     Ok(lost)
 }
 
+/// A source that may not end early.
+struct Whole<'a> {
+    from: &'a mut dyn Read,
+    left_bytes: u64,
+}
+
+impl Read for Whole<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let got = self.from.read(buffer)?;
+        self.left_bytes = self.left_bytes.saturating_sub(got as u64);
+        if got == 0 && self.left_bytes > 0 && !buffer.is_empty() {
+            let why =
+                format!("the backup ends {} bytes early: it was cut since it was read", self.left_bytes);
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, why));
+        }
+        Ok(got)
+    }
+}
+
 /// Brings a backup back, whole; `from` gives the bytes of its file.
 ///
 /// # Errors
@@ -256,5 +275,7 @@ pub fn restore<W: Wire>(
         return Err(BackupError::OtherFlash { saved, there });
     }
     let span = Span { first: 0, count: backup.record.sectors };
-    Ok(flash::write(device, span, from, progress)?)
+    // Its digest was compared when it was loaded; a file that was cut since must not end in zeros.
+    let mut from = Whole { from, left_bytes: span.count.saturating_mul(SECTOR_BYTES) };
+    Ok(flash::write(device, span, &mut from, progress)?)
 }

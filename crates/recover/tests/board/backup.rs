@@ -143,3 +143,18 @@ fn what_only_looks_like_a_loader_is_named_as_such() {
     assert_eq!(found.iter().map(|f| (f.sector, f.runs)).collect::<Vec<_>>(), [(64, false), (100, false)]);
     assert!(found[1].words.contains("version 1"), "{}", found[1].words);
 }
+
+#[test]
+fn a_backup_that_was_cut_after_it_was_loaded_does_not_end_in_zeros() {
+    let dir = tempfile::tempdir().expect("folder");
+    let file = dir.path().join("factory.bin");
+    let mut device = factory().device();
+    backup::make(&mut device, &file, 3000, &mut |_, _| {}).expect("saved");
+    let saved = Backup::load(&file).expect("loaded");
+    let content = fs_err::read(&file).expect("file");
+    let mut cut = Cursor::new(&content[..1500 * 512]);
+    let error = backup::restore(&mut device, &saved, &mut cut, &mut |_| {}).expect_err("cut").to_string();
+    assert!(error.contains("ends 768000 bytes early"), "{error}");
+    // What was not in the file any more is as it was.
+    assert!(device.transport().0.flash[1536 * 512..] == content[1536 * 512..]);
+}

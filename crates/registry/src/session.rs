@@ -223,12 +223,46 @@ fn chain(e: &OciDistributionError) -> String {
         }
         source = cause.source();
     }
-    text
+    without_queries(&text)
+}
+
+/// Addresses without what stands behind their `?`: registries hand out addresses of blobs and uploads that carry a
+/// signature there, with which anybody may do the same.
+fn without_queries(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, address) = rest.split_at(at);
+        let ends = |c: char| c.is_whitespace() || matches!(c, ')' | '"' | '\'' | '`' | '<' | '>');
+        let (address, behind) = address.split_at(address.find(ends).unwrap_or(address.len()));
+        out.push_str(before);
+        match address.split_once('?') {
+            Some((plain, _)) => {
+                out.push_str(plain);
+                out.push_str("?…");
+            }
+            None => out.push_str(address),
+        }
+        rest = behind;
+    }
+    out + rest
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn must_fail_02_signatures_of_addresses_are_not_told() {
+        let url = "https://cdn.example.org/blobs/sha256/ab?X-Amz-Signature=secret&x=1".to_owned();
+        let error = OciDistributionError::ServerError { code: 503, url, message: "busy".to_owned() };
+        let text = chain(&error);
+        assert!(text.contains("https://cdn.example.org/blobs/sha256/ab?…"), "{text}");
+        assert!(!text.contains("secret") && text.contains("busy"), "{text}");
+        let both = "a (http://x/?b=secret): c 'https://y/z?d=secret' e";
+        assert_eq!(without_queries(both), "a (http://x/?…): c 'https://y/z?…' e");
+        assert_eq!(without_queries("why? :// none"), "why? :// none");
+    }
 
     fn open(reference: &str) -> Result<Registry> {
         Registry::open(reference, Scheme::Usual, &DockerConfig::none())

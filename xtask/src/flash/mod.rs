@@ -359,6 +359,7 @@ fn image_failure(error: ImageError) -> Failure {
             "image, `.map.json` and `SHA256SUMS` must come from one build; `cargo xtask image` writes all three"
         }
         ImageError::TooLarge { .. } => "use a larger medium",
+        ImageError::Packed { .. } => "unpack it first, or take the image in `.xz` or `.zst`",
     };
     Failure::new("the image is not written").why(error).why("nothing was written to the medium").hint(hint)
 }

@@ -7,7 +7,7 @@ use fw_image::xfs::{EntryKind, FEATURES_INCOMPAT, Xfs};
 use fw_image::{cmdline, lba};
 
 use crate::claims::end;
-use crate::finding::Kind;
+use crate::finding::{Class, Kind};
 use crate::look::{Inspector, Look, range, sha256};
 use crate::report::{FileReport, GrubEntry, KernelReport, PartitionReport, RangeKind};
 use crate::source::Cursor;
@@ -122,7 +122,10 @@ fn configuration(
         look.findings.add(Kind::GrubConfigMissing, region, Some(at), "it has no `menuentry`");
     }
     let mut done: Vec<(String, String)> = Vec::new();
-    for entry in look.report.grub.clone() {
+    // The default first: files that it shares with others are looked at as its own.
+    let mut entries = look.report.grub.clone();
+    entries.sort_by_key(|e| !e.default);
+    for entry in entries {
         if entry.name.starts_with("Reset") {
             continue;
         }
@@ -141,9 +144,8 @@ fn entries(text: &str, default: Option<&str>) -> Vec<GrubEntry> {
     for line in text.lines().map(str::trim) {
         if let Some(rest) = line.strip_prefix("menuentry") {
             let name = rest.split(['"', '\'']).nth(1).unwrap_or_default().to_owned();
-            let is_default = default.map_or(all.is_empty(), |d| d == name);
-            let (linux, initrd, cmdline) = Default::default();
-            all.push(GrubEntry { name, default: is_default, linux, initrd, cmdline });
+            let (default, linux, initrd, cmdline) = Default::default();
+            all.push(GrubEntry { name, default, linux, initrd, cmdline });
         }
         let Some(entry) = all.last_mut() else { continue };
         if let Some(rest) = line.strip_prefix("linux ") {
@@ -155,6 +157,14 @@ fn entries(text: &str, default: Option<&str>) -> Vec<GrubEntry> {
         if all.len() > 64 {
             break;
         }
+    }
+    // By name or by number; GRUB starts the first entry where there is none of that name.
+    let set = text.lines().filter_map(|l| l.trim().strip_prefix("set default=")).next_back();
+    let wanted = default.unwrap_or_else(|| set.unwrap_or_default().trim_matches(['"', '\'']));
+    let index = all.iter().position(|e| e.name == wanted).or_else(|| wanted.parse().ok()).unwrap_or(0);
+    let starts = if index < all.len() { index } else { 0 };
+    if let Some(entry) = all.get_mut(starts) {
+        entry.default = true;
     }
     all
 }
@@ -199,13 +209,13 @@ fn slot(
         Ok((bytes, at)) => {
             let kernel = inspector.kernel(&bytes);
             look.report.kernels.push(KernelReport { path: linux.clone(), ..kernel.report() });
-            if let Some(damage) = &kernel.damage {
-                look.findings.add(Kind::KernelDamaged, region(&linux), Some(at), damage.clone());
+            if let Some((kind, detail)) = &kernel.fault {
+                add(look, entry, *kind, region(&linux), at, detail.clone());
             }
             Some(kernel)
         }
         Err(e) => {
-            look.findings.add(Kind::GrubKernel, region(&linux), Some(start), e);
+            add(look, entry, Kind::GrubKernel, region(&linux), start, e);
             None
         }
     };
@@ -216,12 +226,23 @@ fn slot(
             report.path = initrd.clone();
             look.report.initramfs.push(report);
             for (kind, detail) in &userland.findings {
-                look.findings.add(*kind, region(&initrd), Some(at), detail.clone());
+                add(look, entry, *kind, region(&initrd), at, detail.clone());
             }
         }
-        Err(e) => look.findings.add(Kind::GrubInitramfs, region(&initrd), Some(start), e),
+        Err(e) => add(look, entry, Kind::GrubInitramfs, region(&initrd), start, e),
     }
     claim(look, xfs, index, &[&linux, &initrd, CONFIG]);
+}
+
+/// A finding about what an entry names. What keeps another entry than the default from booting does not keep the disk
+/// from it: on a node that was upgraded it is the slot before.
+fn add(look: &mut Look<'_>, entry: &GrubEntry, kind: Kind, region: String, at: u64, detail: String) {
+    if entry.default || kind.class() != Class::WillNotBoot {
+        look.findings.add(kind, region, Some(at), detail);
+    } else {
+        let detail = format!("`{}`: {kind}: {detail}", entry.name);
+        look.findings.add(Kind::GrubFallback, region, Some(at), detail);
+    }
 }
 
 /// Files inside of the partition's range of the map.

@@ -218,6 +218,8 @@ kinds! {
     GrubKernel "grub-kernel" WillNotBoot "the entry that boots names a kernel that is not there" "write the image again";
     /// No initramfs file.
     GrubInitramfs "grub-initramfs" WillNotBoot "the entry that boots names an initramfs that is not there" "write the image again";
+    /// Another entry than the default.
+    GrubFallback "grub-fallback" WillMisbehave "an entry that is not the default would not boot: there is no way back to it" "upgrade the node once, which writes that slot anew, or write the image again";
     /// Console.
     ConsoleMissing "console-missing" WillMisbehave "the kernel gets no `console=ttyS2,…`: nothing of it can be seen on the board's serial port" "add `console=ttyS2,1500000n8` to the arguments";
     /// Baud rate.
@@ -230,6 +232,8 @@ kinds! {
     // Kernel and userland.
     /// Not a kernel.
     KernelDamaged "kernel-damaged" WillNotBoot "the kernel cannot be unpacked, or is none for arm64" "write the image again";
+    /// Compression that is not known here.
+    KernelPacked "kernel-packed" Note "the kernel is packed in a way that is not unpacked here: its release and certificates were held against nothing" "unpack it, and inspect what comes out";
     /// Initramfs.
     InitramfsDamaged "initramfs-damaged" WillNotBoot "the initramfs cannot be unpacked: the kernel ends in a panic" "write the image again";
     /// No init.

@@ -8,6 +8,7 @@ use fw_image::cert::Certificate;
 use fw_image::kernel::slot::Slot;
 use fw_image::kernel::{ikconfig, image, zboot};
 
+use crate::finding::Kind;
 use crate::look::{Inspector, sha256};
 use crate::report::KernelReport;
 
@@ -24,7 +25,8 @@ pub(crate) struct Kernel {
     pub banner: Option<String>,
     pub force: Option<bool>,
     pub certificates: Vec<Certificate>,
-    pub damage: Option<String>,
+    /// Why it is not looked into, and what that means for the boot.
+    pub fault: Option<(Kind, String)>,
 }
 
 impl Kernel {
@@ -60,14 +62,14 @@ fn read(bytes: &[u8], digest: [u8; 32]) -> Kernel {
                 unpacked = raw;
                 &unpacked
             }
-            Err(e) => {
-                kernel.damage = Some(e);
+            Err(fault) => {
+                kernel.fault = Some(fault);
                 return kernel;
             }
         }
     };
     if let Err(e) = image::Header::parse(raw) {
-        kernel.damage = Some(e.to_string());
+        kernel.fault = Some((Kind::KernelDamaged, e.to_string()));
         return kernel;
     }
     kernel.banner = image::banner(raw).ok();
@@ -85,23 +87,29 @@ fn read(bytes: &[u8], digest: [u8; 32]) -> Kernel {
 }
 
 /// The raw kernel inside of the EFI wrap; Talos's is zstd, others' may be gzip.
-fn unpack(bytes: &[u8]) -> Result<Vec<u8>, String> {
-    let header = zboot::Header::parse(bytes).map_err(|e| e.to_string())?;
-    if header.compression == "gzip" {
-        let payload = header.payload(bytes);
-        // The last word of a gzip member is the size of its content (RFC 1952, section 2.3.1).
-        let announced = payload.last_chunk().map_or(0, |word| u32::from_le_bytes(*word)) as usize;
-        if announced > zboot::IMAGE_LIMIT_BYTES {
-            return Err(format!("zboot payload claims {announced} bytes"));
-        }
-        let mut raw = Vec::with_capacity(announced);
-        // One more than there should be: only at its end does the decoder compare the checksum.
-        let mut decoder = flate2::read::GzDecoder::new(payload).take(announced as u64 + 1);
-        decoder.read_to_end(&mut raw).map_err(|e| format!("zboot payload does not unpack: {e}"))?;
-        if raw.len() != announced {
-            return Err(format!("zboot payload is not the {announced} bytes that it claims"));
-        }
-        return Ok(raw);
+fn unpack(bytes: &[u8]) -> Result<Vec<u8>, (Kind, String)> {
+    let header = zboot::Header::parse(bytes).map_err(|e| (Kind::KernelDamaged, e.to_string()))?;
+    match header.compression.as_str() {
+        "zstd" => zboot::decompress(bytes).map_err(|e| (Kind::KernelDamaged, e.to_string())),
+        "gzip" => gunzip(&header, bytes).map_err(|e| (Kind::KernelDamaged, e)),
+        // It may be whole: the kernel unpacks itself.
+        other => Err((Kind::KernelPacked, format!("packed with `{other}`"))),
     }
-    zboot::decompress(bytes).map_err(|e| e.to_string())
+}
+
+fn gunzip(header: &zboot::Header, bytes: &[u8]) -> Result<Vec<u8>, String> {
+    let payload = header.payload(bytes);
+    // The last word of a gzip member is the size of its content (RFC 1952, section 2.3.1).
+    let announced = payload.last_chunk().map_or(0, |word| u32::from_le_bytes(*word)) as usize;
+    if announced > zboot::IMAGE_LIMIT_BYTES {
+        return Err(format!("zboot payload claims {announced} bytes"));
+    }
+    let mut raw = Vec::with_capacity(announced);
+    // One more than there should be: only at its end does the decoder compare the checksum.
+    let mut decoder = flate2::read::GzDecoder::new(payload).take(announced as u64 + 1);
+    decoder.read_to_end(&mut raw).map_err(|e| format!("zboot payload does not unpack: {e}"))?;
+    if raw.len() != announced {
+        return Err(format!("zboot payload is not the {announced} bytes that it claims"));
+    }
+    Ok(raw)
 }

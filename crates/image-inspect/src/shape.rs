@@ -112,8 +112,8 @@ pub(crate) fn alone(look: &mut Look<'_>, shape: Shape, inspector: &mut Inspector
                 let kernel = inspector.kernel(&bytes);
                 detail = kernel.release.clone().unwrap_or_default();
                 look.report.kernels.push(KernelReport { path: String::new(), ..kernel.report() });
-                if let Some(damage) = &kernel.damage {
-                    look.findings.add(Kind::KernelDamaged, "file", Some(0), damage.clone());
+                if let Some((kind, detail)) = &kernel.fault {
+                    look.findings.add(*kind, "file", Some(0), detail.clone());
                 }
             }
         }

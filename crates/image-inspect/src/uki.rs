@@ -70,8 +70,8 @@ fn content(look: &mut Look<'_>, bytes: &[u8], inspector: &mut Inspector) {
     let mut report = kernel.report();
     ".linux".clone_into(&mut report.path);
     look.report.kernels.push(report);
-    if let Some(damage) = &kernel.damage {
-        look.findings.add(Kind::KernelDamaged, ".linux", None, damage.clone());
+    if let Some((kind, detail)) = &kernel.fault {
+        look.findings.add(*kind, ".linux", None, detail.clone());
     }
     if let Ok(initrd) = uki.section(".initrd") {
         let userland = inspector.userland(initrd, Some(&kernel));

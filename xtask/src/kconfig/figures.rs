@@ -147,7 +147,10 @@ fn table(columns: &[Column]) -> String {
         ("module files, stripped", measured(&|f| format!("{}, {}", f.module_count, mega(f.module_bytes)))),
         (
             "BTF in the kernel, in modules",
-            measured(&|f| format!("{}, {}", mega(f.btf_bytes), mega(f.module_btf_bytes))),
+            measured(&|f| match f.btf_bytes + f.module_btf_bytes {
+                0 => "none".to_owned(),
+                _ => format!("{}, {}", mega(f.btf_bytes), mega(f.module_btf_bytes)),
+            }),
         ),
     ];
     let line = |name: &str, cells: &[String]| format!("| {name} | {} |\n", cells.join(" | "));

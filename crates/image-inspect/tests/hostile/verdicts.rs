@@ -106,6 +106,27 @@ fn every_initramfs_that_an_entry_names_is_looked_for() {
     assert!(report.findings.iter().any(|f| gone(&f)), "{:?}", report.findings);
 }
 
+/// On a node that was upgraded, the other slot is the way back and not what starts.
+#[test]
+fn what_keeps_another_entry_from_booting_is_no_verdict_on_the_disk() {
+    let entry =
+        |name: &str| format!("menuentry \"{name}\" {{\n  linux /{name} x\n  initrd /grub/grub.cfg\n}}\n");
+    for (set, starts) in [("\"B\"", "B"), ("1", "B"), ("A", "A"), ("\"${next_entry}\"", "A"), ("7", "A")] {
+        let config = format!("set default={set}\n{}{}", entry("A"), entry("B"));
+        let image = boot(config.as_bytes());
+        let source =
+            disk(&[("EFI", Guid::EFI_SYSTEM, 16, b"x"), ("BOOT", Guid::LINUX_DATA, 32, &image)], &[]);
+        let report = look(&source);
+        let about = |kind: Kind| -> Vec<&str> {
+            let of = report.findings.iter().filter(|f| f.kind == kind);
+            of.map(|f| f.region.as_str()).filter(|r| r.len() == "BOOT: A".len()).collect()
+        };
+        let other = if starts == "A" { "B" } else { "A" };
+        assert_eq!(about(Kind::GrubKernel), [format!("BOOT: {starts}")], "{set}: {:?}", report.findings);
+        assert_eq!(about(Kind::GrubFallback), [format!("BOOT: {other}")], "{set}: {:?}", report.findings);
+    }
+}
+
 #[test]
 fn a_file_that_is_a_loader_is_no_loader_that_reaches_into_a_partition() {
     let (block, body) = loader();
@@ -224,6 +245,14 @@ fn a_kernel_that_was_packed_with_gzip_is_held_against_its_checksum() {
     let bad = zboot(Some(5000));
     let report = look(&&bad[..]);
     assert!(report.has(Kind::KernelDamaged), "{:?}", report.findings);
+}
+
+#[test]
+fn a_kernel_that_is_packed_otherwise_is_not_called_damaged() {
+    let mut other = zboot(None);
+    other[24..28].copy_from_slice(b"lz4\0");
+    let report = look(&&other[..]);
+    assert!(report.has(Kind::KernelPacked) && !report.has(Kind::KernelDamaged), "{:?}", report.findings);
 }
 
 #[test]

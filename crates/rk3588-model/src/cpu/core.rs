@@ -66,6 +66,7 @@ pub struct Core {
     pub monitor: Option<(u64, u8)>,
     pub clock: Clock,
     pub sys: Registers,
+    pub simd: Box<super::simd::State>,
     pub tlb: Tlb,
     pub abort: Abort,
     /// `RMR_EL3` asked for a reset.
@@ -100,6 +101,7 @@ impl Core {
             monitor: None,
             clock: Clock::default(),
             sys: Registers::new(),
+            simd: Box::default(),
             tlb: Tlb::new(),
             abort: Abort::default(),
             warm_reset: false,

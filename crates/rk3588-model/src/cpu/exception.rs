@@ -28,11 +28,14 @@ pub enum Cause {
     Smc(u16),
     /// BRK with its immediate.
     Brk(u16),
+    /// Floating point or SIMD, which the trap of this level catches.
+    FloatTrap(u8),
 }
 
 /// Exception classes of `ESR_ELx`.
 mod class {
     pub const UNKNOWN: u64 = 0x00;
+    pub const FLOAT_TRAP: u64 = 0x07;
     pub const ILLEGAL: u64 = 0x0e;
     pub const SVC: u64 = 0x15;
     pub const HVC: u64 = 0x16;
@@ -86,6 +89,10 @@ pub fn take_synchronous(core: &mut Core, pc: u64, cause: Cause) {
         Cause::Undefined => undefined,
         Cause::IllegalState => (general, class::ILLEGAL, 0, pc, None),
         Cause::Misaligned => (general, class::PC_ALIGNMENT, 0, pc, Some(pc)),
+        // With TGE the trap of EL1 is an undefined instruction at EL2.
+        Cause::FloatTrap(1) if general == 2 => undefined,
+        // ISS: CV is set, the condition is "always".
+        Cause::FloatTrap(to) => (to, class::FLOAT_TRAP, 1 << 24 | 0xe << 20, pc, None),
         Cause::Svc(imm) => (general, class::SVC, imm.into(), next, None),
         Cause::Brk(imm) => (general, class::BRK, imm.into(), pc, None),
         Cause::Hvc(_)

@@ -9,8 +9,10 @@ mod core;
 mod decode;
 mod exception;
 mod exec;
+mod float;
 mod mmu;
 mod op;
+mod simd;
 mod sysreg;
 mod sysreg_table;
 #[cfg(test)]

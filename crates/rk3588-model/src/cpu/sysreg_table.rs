@@ -2,8 +2,8 @@
 //! The system registers that the core has, with what they read as after reset. Data only.
 //!
 //! Encodings: DDI 0487 chapter D24. Identification values: Cortex-A55 r2p0 Technical Reference Manual, less what
-//! this core does not do, so that software does not use it: no AArch32, FP, SIMD, cryptography, PAN, VHE, stage 2
-//! with 16-bit VMID, hardware access flags, performance counters, RAS.
+//! this core does not do, so that software does not use it: no AArch32, half-precision arithmetic, dot product, RDM,
+//! cryptography, PAN, VHE, stage 2 with 16-bit VMID, hardware access flags, performance counters, RAS.
 
 use crate::bus::SysReg;
 
@@ -43,7 +43,7 @@ registers! {
     MIDR_EL1 3 0 0 0 0 Special 0x412f_d050;
     MPIDR_EL1 3 0 0 0 5 Special 0x8100_0000;
     REVIDR_EL1 3 0 0 0 6 Constant 0;
-    ID_AA64PFR0_EL1 3 0 0 4 0 Constant 0x1100_0000_01ff_1111;
+    ID_AA64PFR0_EL1 3 0 0 4 0 Constant 0x1100_0000_0100_1111;
     ID_AA64DFR0_EL1 3 0 0 5 0 Constant 0x1030_5006;
     ID_AA64ISAR0_EL1 3 0 0 6 0 Constant 0x0021_0000;
     ID_AA64ISAR1_EL1 3 0 0 6 1 Constant 0x0010_0001;
@@ -89,6 +89,8 @@ registers! {
     CURRENT_EL 3 0 4 2 2 Special 0;
     NZCV 3 3 4 2 0 SpecialAtEl0 0;
     DAIF 3 3 4 2 1 Special 0;
+    FPCR 3 3 4 4 0 Special 0;
+    FPSR 3 3 4 4 1 Special 0;
     SPSR_EL2 3 4 4 0 0 Plain 0;
     ELR_EL2 3 4 4 0 1 Plain 0;
     SP_EL1 3 4 4 1 0 Special 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Loads and stores (DDI 0487, C4.1, "Loads and Stores"), without the SIMD forms.
+//! Loads and stores (DDI 0487, C4.1, "Loads and Stores"); the SIMD forms are in [`super::simd`].
 //!
 //! The size code of loads with an index or with write-back is `size << 2 | opc` of the encoding.
 
@@ -16,7 +16,7 @@ pub const STORE8: u8 = 0b0000;
 
 pub(super) fn decode(word: u32, offset: u64) -> Op {
     if bit(word, 26) {
-        return undefined(word);
+        return super::simd::decode_memory(word, offset);
     }
     match (bits(word, 29, 28), bit(word, 24)) {
         (0b00, false) => exclusive(word),

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! From instruction words to [`Op`]: the integer instructions of Armv8.2-A with LSE, CRC32 and RCPC.
+//! From instruction words to [`Op`]: the integer instructions of Armv8.2-A with LSE, CRC32 and RCPC, floating point and
+//! SIMD of Armv8.0-A.
 //!
 //! Encodings are those of the Arm Architecture Reference Manual (DDI 0487), chapter C4, whose tables the modules
-//! follow. Whatever is not listed there, or is floating point and SIMD, decodes to [`Kind::Undefined`]; a decoder
-//! never fails otherwise.
+//! follow. Whatever is not listed there decodes to [`Kind::Undefined`]; a decoder never fails otherwise.
 
 mod branch;
 pub mod immediate;
 mod memory;
 mod register;
+mod simd;
 
 use super::op::{Kind, Op, SINK, SP, ZERO};
 
@@ -62,6 +63,7 @@ pub fn decode(word: u32, offset: u64) -> Op {
         0b1010 | 0b1011 => branch::decode(word, offset),
         0b0100 | 0b0110 | 0b1100 | 0b1110 => memory::decode(word, offset),
         0b0101 | 0b1101 => register::decode(word),
+        0b0111 | 0b1111 => simd::decode(word),
         _ => undefined(word),
     }
 }

@@ -7,6 +7,7 @@
 pub mod alu;
 mod atomic;
 mod memory;
+pub mod simd;
 mod system;
 
 use super::core::{Core, Env, Fault, add32, add64, holds, nz32, nz64};
@@ -503,6 +504,26 @@ pub fn block(core: &mut Core, env: &mut Env<'_>, ops: &[Op]) -> Result<usize, In
                 core.exception_return();
                 return Ok(index + 1);
             }
+            Kind::VThree
+            | Kind::VPair
+            | Kind::VFloat
+            | Kind::VFloatPair
+            | Kind::VWide
+            | Kind::VMisc
+            | Kind::VNarrow
+            | Kind::VFloatMisc
+            | Kind::VAcross
+            | Kind::VShift
+            | Kind::VShiftNarrow
+            | Kind::VCopy
+            | Kind::VPermute
+            | Kind::VImmediate
+            | Kind::VScalar
+            | Kind::VLoad
+            | Kind::VStore
+            | Kind::VLoadPair
+            | Kind::VStorePair
+            | Kind::VStructure => long!(simd::execute(core, env, op, index)),
             _ => long!(system::execute(core, env, op, index)),
         }
         index += 1;

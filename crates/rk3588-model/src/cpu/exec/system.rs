@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Instructions that are rare, or that end in an exception: system registers, calls, unusual loads.
 
+use super::simd;
 use crate::bus::SysReg;
 use crate::cpu::core::{Core, Env, Fault};
 use crate::cpu::exception::Cause;
+use crate::cpu::float::{control, flag};
 use crate::cpu::op::{Kind, Op};
 use crate::cpu::sysreg::{self, name};
 
@@ -71,6 +73,11 @@ pub fn read(core: &mut Core, env: &mut Env<'_>, register: SysReg, index: usize) 
         name::SP_EL0 if core.sp_sel && core.el > 0 => Ok(core.sp_bank[0]),
         name::TPIDR_EL1 if core.el > 0 => Ok(core.sys.get(register)),
         name::DAIF if core.el > 0 => Ok(u64::from(core.daif) << 6),
+        name::FPCR | name::FPSR => {
+            simd::usable(core)?;
+            let state = &core.simd;
+            Ok(if register == name::FPCR { state.control } else { state.status }.into())
+        }
         _ => sysreg::read(core, env, register, index).map_err(|_| Cause::Undefined),
     }
 }
@@ -79,6 +86,15 @@ pub fn read(core: &mut Core, env: &mut Env<'_>, register: SysReg, index: usize) 
 pub fn execute(core: &mut Core, env: &mut Env<'_>, op: &Op, index: usize) -> Result<(), Cause> {
     let value = core.r[usize::from(op.n & 63)];
     let done = match op.kind {
+        Kind::Msr if matches!(SysReg(op.imm as u16), name::FPCR | name::FPSR) => {
+            simd::usable(core)?;
+            if SysReg(op.imm as u16) == name::FPCR {
+                core.simd.control = value as u32 & control::ALL;
+            } else {
+                core.simd.status = value as u32 & flag::ALL;
+            }
+            Ok(())
+        }
         Kind::Msr => sysreg::write(core, env, SysReg(op.imm as u16), value, index),
         Kind::MsrImm => sysreg::write_immediate(core, op.y, op.a),
         // SYSL reads nothing that exists.

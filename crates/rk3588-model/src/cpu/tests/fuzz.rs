@@ -17,9 +17,9 @@ fn every_word_decodes() {
         assert!([op.d, op.n, op.m].iter().all(|r| usize::from(*r) < REGISTERS), "{word:#x}");
         undefined += u32::from(op.kind == Kind::Undefined);
     }
-    // Half of the space is SIMD and unallocated; a decoder that accepts all or nothing would show here.
+    // A third of the space is unallocated or later; a decoder that accepts all or nothing would show here.
     let share = f64::from(undefined) / f64::from(u32::MAX / STRIDE as u32);
-    assert!((0.4..0.8).contains(&share), "{share}");
+    assert!((0.3..0.7).contains(&share), "{share}");
 }
 
 #[test]
@@ -27,9 +27,15 @@ fn unallocated_and_absent_instructions_are_undefined() {
     for word in [
         0x0000_0000, // udf
         0xffff_ffff,
-        0x1e60_4000,           // fmov d0, d0
-        0x4ea0_1c00,           // mov v0.16b, v0.16b
-        0x3d80_0000,           // str q0, [x0]
+        0x1ee2_2820,           // fadd h0, h1, h2: half precision
+        0x4e42_1420,           // fadd v0.8h, v1.8h, v2.8h
+        0x0ee2_e020,           // pmull v0.1q, v1.1d, v2.1d
+        0x4e28_4820,           // aese v0.16b, v1.16b
+        0x5e02_4020,           // sha256h q0, q1, v2.4s
+        0x4e82_9420,           // sdot v0.4s, v1.16b, v2.16b
+        0x6e82_8420,           // sqrdmlah v0.4s, v1.4s, v2.4s
+        0x1e7e_0000,           // fjcvtzs w0, d0
+        0x0ee2_8420,           // add v0.1d: there is no such vector
         0x0420_0000,           // sve
         0x5290_0000 | 2 << 21, // movz w0, #…, lsl #32
         0x1200_fc00,           // and w0, w0, with an element of ones only

@@ -8,6 +8,7 @@ mod blocks;
 mod fuzz;
 mod levels;
 mod memory;
+mod simd;
 mod translation;
 
 use super::core::Core;

@@ -7,9 +7,11 @@
 
 mod program;
 mod random;
+mod simd;
 
 use fw_build::run::Cmd;
 use program::{BASE, Program};
+use random::Random;
 use rk3588_model::bus::{Access, BusFault, Mmio, Width};
 use rk3588_model::cpu::{Cpu, Stop};
 use rk3588_model::ram::Ram;
@@ -39,7 +41,7 @@ fn model(program: &Program) -> Result<Vec<u8>, String> {
     let mut cpu = Cpu::new(program.entry);
     cpu.stop_on_fault([true; 4]);
     cpu.watch(std::slice::from_ref(&(program.end..program.end + 4)));
-    match cpu.run(&mut ram, &mut Nothing, 1_000_000) {
+    match cpu.run(&mut ram, &mut Nothing, 4_000_000) {
         Stop::Watch => {}
         stop => return Err(format!("{stop:?} at {:#x}: {:x?}", cpu.pc(), cpu.last_exception())),
     }
@@ -84,10 +86,9 @@ fn compare(program: &Program, ours: &[u8], theirs: &[u8]) -> Result<(), String> 
     Ok(())
 }
 
-#[test]
-fn the_model_agrees_with_a_second_implementation() {
+fn agree(sequence: fn(&mut Random, u64) -> Vec<u32>) {
     for seed in 1..=PROGRAMS {
-        let program = Program::new(seed, SEQUENCES);
+        let program = Program::new(seed, SEQUENCES, sequence);
         let ours = model(&program).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
         if let Err(error) = compare(&program, &ours, &second(&program)) {
             panic!("seed {seed}, {error}");
@@ -96,8 +97,18 @@ fn the_model_agrees_with_a_second_implementation() {
 }
 
 #[test]
+fn the_model_agrees_with_a_second_implementation() {
+    agree(random::sequence);
+}
+
+#[test]
+fn floating_point_and_simd_agree_with_a_second_implementation() {
+    agree(simd::sequence);
+}
+
+#[test]
 fn must_fail_a_wrong_flag_and_a_wrong_register() {
-    let program = Program::new(7, 20);
+    let program = Program::new(7, 20, random::sequence);
     let good = model(&program).expect("the sequences run");
     assert_eq!(compare(&program, &good, &good), Ok(()));
     let size = program.result_bytes / 20;

@@ -2,17 +2,20 @@
 //! The static program around the sequences: an ELF file whose one segment is loaded where it says.
 //!
 //! Register use: X0 to X25 are the sequences', X26 is a base register that they may move, X27 points at a cell
-//! that is aligned for atomics, X28 at the scratch area, X29 and X30 are this frame's.
+//! that is aligned for atomics, X28 at the scratch area, X29 and X30 are this frame's. All V registers are the
+//! sequences'.
 
-use super::random::{Random, sequence};
+use super::random::Random;
+use super::simd::half_register;
 
 /// Address of the segment, which holds the whole file.
 pub const BASE: u64 = 0x40_0000;
-/// Registers stored after a sequence: X0 to X28, two unused, then flags; then the scratch area.
+/// Registers stored after a sequence: X0 to X28, one unused, `FPSR`, flags; then V0 to V31, then the scratch area.
 const REGISTERS: usize = 32;
+const VECTORS: usize = 32 * 2;
 /// Bytes that loads and stores reach; the base stands in the middle.
 pub const SCRATCH: usize = 1024;
-const RESULT: usize = REGISTERS * 8 + SCRATCH;
+const RESULT: usize = (REGISTERS + VECTORS) * 8 + SCRATCH;
 const HEADERS: usize = 64 + 56;
 
 /// A program with its sequences.
@@ -34,9 +37,11 @@ pub struct Program {
 /// What the eight bytes at `index` of a result are.
 pub fn result_name(index: usize) -> String {
     match index {
+        30 => "fpsr".to_owned(),
         31 => "nzcv".to_owned(),
         0..REGISTERS => format!("x{index}"),
-        _ => format!("scratch+{:#x}", (index - REGISTERS) * 8),
+        _ if index < REGISTERS + VECTORS => format!("v{}.d[{}]", (index - REGISTERS) / 2, index % 2),
+        _ => format!("scratch+{:#x}", (index - REGISTERS - VECTORS) * 8),
     }
 }
 
@@ -55,8 +60,8 @@ impl Code {
 }
 
 impl Program {
-    /// The program of a seed.
-    pub fn new(seed: u64, count: usize) -> Self {
+    /// The program of a seed; `sequence` gives the words for an address.
+    pub fn new(seed: u64, count: usize, sequence: fn(&mut Random, u64) -> Vec<u32>) -> Self {
         let mut random = Random::new(seed);
         let entry = BASE + HEADERS as u64;
         // Results and the scratch area have fixed places far behind the code.
@@ -73,6 +78,24 @@ impl Program {
             code.constant(26, scratch + SCRATCH as u64 / 2);
             code.constant(27, scratch + 256);
             code.constant(28, scratch);
+            // Over the values of the V registers, at an even place: b #520; then adr x29, #-512
+            if code.0.len() % 2 == 0 {
+                code.0.push(0xd503_201f);
+            }
+            code.0.push(0x1400_0000 | 129);
+            for _ in 0..VECTORS {
+                let half = half_register(&mut random);
+                code.0.extend([half as u32, (half >> 32) as u32]);
+            }
+            code.0.push(0x10ff_f01d);
+            for pair in 0..16 {
+                // ldp q, q, [x29, #…]
+                code.0.push(0xad40_03a0 | (pair * 2) << 15 | (pair * 2 + 1) << 10 | (pair * 2));
+            }
+            // FPCR: AHP, DN, FZ, RMode, mostly none; msr fpcr, x29; msr fpsr, xzr
+            let control = if random.bit() == 0 { 0 } else { random.next() & 0x07c0_0000 };
+            code.constant(29, control);
+            code.0.extend([0xd51b_441d, 0xd51b_443f]);
             code.constant(29, random.next() & 0xf000_0000);
             // msr nzcv, x29; mov sp, x26
             code.0.extend([0xd51b_421d, 0x9100_035f]);
@@ -89,7 +112,15 @@ impl Program {
                 0xf900_73dc, // str x28, [x30, #224]
                 0xd53b_421d, // mrs x29, nzcv
                 0xf900_7fdd, // str x29, [x30, #248]
+                0xd53b_443d, // mrs x29, fpsr
+                0xf900_7bdd, // str x29, [x30, #240]
                 0x9104_03de, // add x30, x30, #256
+            ]);
+            for pair in 0..16 {
+                // stp q, q, [x30], #32
+                code.0.push(0xac81_03c0 | (pair * 2 + 1) << 10 | (pair * 2));
+            }
+            code.0.extend([
                 0x9110_0380, // add x0, x28, #1024
                 0xf840_8781, // loop: ldr x1, [x28], #8
                 0xf800_87c1, // str x1, [x30], #8

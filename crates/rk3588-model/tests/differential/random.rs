@@ -38,18 +38,19 @@ impl Random {
         }
     }
 
-    fn bit(&mut self) -> u32 {
+    /// Zero or one.
+    pub fn bit(&mut self) -> u32 {
         self.below(2)
     }
 
     /// A source register: X0 to X25 or the zero register.
-    fn source(&mut self) -> u32 {
+    pub fn source(&mut self) -> u32 {
         let register = self.below(27);
         if register == 26 { 31 } else { register }
     }
 
     /// A register that may be written: X0 to X23, since X24 is the status of exclusives and X25 the index of loads.
-    fn target(&mut self) -> u32 {
+    pub fn target(&mut self) -> u32 {
         self.below(24)
     }
 }

@@ -79,7 +79,7 @@ impl Program {
             code.constant(27, scratch + 256);
             code.constant(28, scratch);
             // Over the values of the V registers, at an even place: b #520; then adr x29, #-512
-            if code.0.len() % 2 == 0 {
+            if code.0.len().is_multiple_of(2) {
                 code.0.push(0xd503_201f);
             }
             code.0.push(0x1400_0000 | 129);

@@ -147,7 +147,7 @@ pub fn div(env: &mut Env, n: u64, m: u64, format: Format) -> u64 {
         (Kind::Zero, _) | (_, Kind::Infinite) => format.signed(sign),
         _ => {
             let (dividend, divisor) = (u128::from(a.mant) << 63, u128::from(b.mant));
-            let quotient = dividend / divisor << 1 | u128::from(dividend % divisor != 0);
+            let quotient = (dividend / divisor) << 1 | u128::from(dividend % divisor != 0);
             round(env, sign, a.exp - b.exp - 64, quotient, format)
         }
     }

@@ -15,7 +15,7 @@ const fn rsqrt(a: u32) -> u32 {
     while a * (b + 1) * (b + 1) < 1 << 28 {
         b += 1;
     }
-    (b + 1) / 2
+    b.div_ceil(2)
 }
 
 /// `UnsignedRecipEstimate`, of 32 bits.

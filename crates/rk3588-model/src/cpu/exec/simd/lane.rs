@@ -6,12 +6,12 @@ use crate::cpu::simd::Shape;
 /// One lane, zero-extended.
 pub fn get(value: u128, shape: Shape, number: u32) -> u64 {
     let bits = shape.bits();
-    (value >> (number * bits & 127)) as u64 & u64::MAX >> (64 - bits)
+    (value >> ((number * bits) & 127)) as u64 & u64::MAX >> (64 - bits)
 }
 
 /// A register with one lane replaced.
 pub fn put(value: u128, shape: Shape, number: u32, lane: u64) -> u128 {
-    let (bits, at) = (shape.bits(), number * shape.bits() & 127);
+    let (bits, at) = (shape.bits(), (number * shape.bits()) & 127);
     let mask = u128::from(u64::MAX >> (64 - bits));
     value & !(mask << at) | (u128::from(lane) & mask) << at
 }

@@ -37,6 +37,8 @@ const BUFFER_BYTES: usize = 32;
 pub trait Chip: std::fmt::Debug + Send {
     /// Its 7-bit address.
     fn address(&self) -> u8;
+    /// Says how late it is, before a message: 24 MHz ticks.
+    fn at(&mut self, _now_ticks: u64) {}
     /// Reads one register.
     fn read(&mut self, register: u8, events: &mut Events) -> u8;
     /// Writes one register.
@@ -79,8 +81,11 @@ impl I2c {
         }
     }
 
-    fn select(&mut self, address: u8) -> bool {
+    fn select(&mut self, address: u8, now_ticks: u64) -> bool {
         let chip = self.chips.iter().position(|chip| chip.address() == address);
+        if let Some(chip) = chip {
+            self.chips[chip].at(now_ticks);
+        }
         self.current = chip.map(|chip| (chip, self.current.map_or(0, |(_, register)| register)));
         chip.is_some()
     }
@@ -92,7 +97,7 @@ impl I2c {
         if self.fresh {
             self.fresh = false;
             let [address, rest @ ..] = data else { return };
-            if !self.select(address >> 1) {
+            if !self.select(address >> 1, cx.now_ticks) {
                 self.pending |= NAK;
                 return;
             }
@@ -113,7 +118,7 @@ impl I2c {
     fn receive(&mut self, count: usize, cx: &mut Cx<'_>) {
         if self.control >> 1 & 3 == MODE_TRX {
             self.fresh = false;
-            if !self.select((self.receive_address & 0xff) as u8 >> 1) {
+            if !self.select((self.receive_address & 0xff) as u8 >> 1, cx.now_ticks) {
                 self.pending |= NAK;
                 return;
             }

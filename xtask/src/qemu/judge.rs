@@ -13,7 +13,7 @@ const QUOTED_LINES: usize = 20;
 
 /// What a check of the self-test came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Outcome {
+pub(crate) enum Outcome {
     Pass,
     Skip,
     Fail,
@@ -289,7 +289,7 @@ fn fatal(line: &str) -> Option<&'static str> {
 }
 
 /// `BRINGUP <name> pass|fail|skip <detail>`.
-fn check_line(line: &str) -> Option<(&str, Outcome, &str)> {
+pub(crate) fn check_line(line: &str) -> Option<(&str, Outcome, &str)> {
     let (name, rest) = after(line, "BRINGUP ")?.split_once(' ')?;
     let (outcome, detail) = rest.split_once(' ').unwrap_or((rest, ""));
     let outcome = match outcome {
@@ -301,7 +301,7 @@ fn check_line(line: &str) -> Option<(&str, Outcome, &str)> {
     Some((name, outcome, detail))
 }
 
-fn field(line: &str, key: &str) -> Option<u64> {
+pub(crate) fn field(line: &str, key: &str) -> Option<u64> {
     after(line, key)?.split(' ').next()?.parse().ok()
 }
 

@@ -16,6 +16,7 @@ pub mod kernel_tree;
 pub mod medium;
 pub mod report;
 pub mod say;
+pub mod selftest;
 pub mod session;
 pub mod setup;
 #[cfg(test)]
@@ -35,11 +36,12 @@ use rk3588_model::machine::Machine;
 
 use self::grub::Typist;
 use self::report::Report;
+use self::selftest::SelfTest;
 use self::session::{End, Goal, Session};
 use self::setup::{Dram, Plugged, Source};
 use crate::exit::Exit;
 
-/// Instructions of a run by default: three times what the kernel's first program needs.
+/// Instructions of a run by default: twice what the self-test's report needs.
 const MAX_INSTRUCTIONS: u64 = 12_000_000_000;
 
 /// Executes an image on a model of the RK3588, from the boot ROM on.
@@ -53,6 +55,7 @@ const MAX_INSTRUCTIONS: u64 = 12_000_000_000;
   cargo xtask simulate --boot-source spi --until shell
                                                    the loader for serial flash; `--sd other.img` adds a system
   cargo xtask simulate --until init                the kernel's drivers: which devices are bound, which are not
+  cargo xtask simulate --until report              the self-test image's own report, with what the model lacks for it
   cargo xtask simulate --until init --append 'earlycon loglevel=8'
                                                    arguments for the kernel, typed into GRUB's editor
   cargo xtask simulate --until spl --trace mmio    every access to a device register
@@ -62,7 +65,8 @@ const MAX_INSTRUCTIONS: u64 = 12_000_000_000;
 
 A pass never means \"boots on the board\": DDR training, voltages, PHYs, pins and timing are not modelled
 (docs/soc-model.md). The M.2 slot is always empty: there is no model of a PCIe link.
-Exit codes: 0 the goal was reached; 3 it was not, do not flash this image; 1 the model itself came to its end
+Exit codes: 0 the goal was reached; 3 it was not, or a check of the self-test failed that needs no device which the
+model lacks: do not flash this image; 1 the model itself came to its end
 (instructions, memory, a device it does not have).")]
 pub struct Args {
     /// Image or block device; by default the image in `out/`, on serial flash the loader for it.
@@ -133,6 +137,8 @@ pub enum Until {
     Kernel,
     /// The kernel starts its first program: every built-in driver has been asked.
     Init,
+    /// The self-test image has written its report.
+    Report,
 }
 
 impl Until {
@@ -147,6 +153,8 @@ impl Until {
             Until::Kernel => Goal::KernelTakesOver,
             // Linux `init/main.c`, `run_init_process`.
             Until::Init => Goal::Line("Run /init as init process".to_owned()),
+            // `crates/bringup/selftest`, `Report::finish`.
+            Until::Report => Goal::WholeLine("BRINGUP RESULT".to_owned()),
         }
     }
 
@@ -159,6 +167,7 @@ impl Until {
             Until::Grub => "GRUB",
             Until::Kernel => "the kernel's take-over",
             Until::Init => "the kernel's first program",
+            Until::Report => "the self-test's report",
         }
     }
 }
@@ -206,7 +215,11 @@ pub fn run(args: &Args) -> Result<Exit> {
     };
     let end = drive(args, &mut session, &mut tracer, &mut show);
     let drivers = if args.until == Until::Init { session.drivers() } else { None };
-    let report = Report::new(args.until.name(), &plugged, session, end, &mut symbols).with_drivers(drivers);
+    let lines = session.lines().iter().map(String::as_str);
+    let selftest = if args.until == Until::Report { SelfTest::read(lines) } else { None };
+    let report = Report::new(args.until.name(), &plugged, session, end, &mut symbols)
+        .with_drivers(drivers)
+        .with_selftest(selftest);
     if args.json {
         say::data(format_args!("{}", report.json()));
     } else {
@@ -277,7 +290,7 @@ fn drive(
                 return End::Stopped(stop);
             }
         }
-        if !matches!(args.until, Until::Grub | Until::Kernel | Until::Init) {
+        if !matches!(args.until, Until::Grub | Until::Kernel | Until::Init | Until::Report) {
             return End::Reached;
         }
         session.boot();

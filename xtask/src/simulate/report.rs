@@ -7,6 +7,7 @@ use boot_log::{Class, Diagnosis, Stage};
 use serde_json::json;
 
 use super::drivers::{self, Drivers};
+use super::selftest::SelfTest;
 use super::session::{End, Point, Session};
 use super::setup::Plugged;
 use super::stop::{self, Stop, Why};
@@ -30,6 +31,7 @@ pub struct Report<'r> {
     figures: Option<Figures>,
     unknown: Vec<String>,
     drivers: Option<Drivers>,
+    selftest: Option<SelfTest>,
 }
 
 /// What a run took.
@@ -79,6 +81,7 @@ impl<'r> Report<'r> {
             }),
             unknown: machine.soc.reports.all().map(ToString::to_string).collect(),
             drivers: None,
+            selftest: None,
         }
     }
 
@@ -86,6 +89,13 @@ impl<'r> Report<'r> {
     #[must_use]
     pub fn with_drivers(self, drivers: Option<Drivers>) -> Report<'r> {
         Report { drivers, ..self }
+    }
+
+    /// With the self-test's report, which decides as well.
+    #[must_use]
+    pub fn with_selftest(self, selftest: Option<SelfTest>) -> Report<'r> {
+        let passed = self.passed && selftest.as_ref().is_none_or(SelfTest::is_good);
+        Report { selftest, passed, ..self }
     }
 
     /// Of a board whose boot ROM found nothing.
@@ -101,6 +111,7 @@ impl<'r> Report<'r> {
             figures: None,
             unknown: Vec::new(),
             drivers: None,
+            selftest: None,
         }
     }
 
@@ -112,6 +123,7 @@ impl<'r> Report<'r> {
         fault(&self.diagnosis)
             .map(|(stage, _)| stage)
             .or(self.stop.as_ref().map(|s| s.stage))
+            .or(self.selftest.as_ref().map(|_| Stage::Userland))
             .or(Some(Stage::BootRom))
     }
 
@@ -125,7 +137,8 @@ impl<'r> Report<'r> {
     }
 
     /// As JSON: `image`, `goal`, `passed`, `failed_in` (a stage's id or null), `timeline`, `stop`, `diagnosis`
-    /// (as `cargo xtask diagnose --json`), `figures`, `unknown`, `drivers` (null but for `--until init`).
+    /// (as `cargo xtask diagnose --json`), `figures`, `unknown`, `drivers` (null but for `--until init`), `selftest` (null but
+    /// for `--until report`).
     pub fn json(&self) -> serde_json::Value {
         let timeline: Vec<_> = self
             .timeline
@@ -169,6 +182,7 @@ impl<'r> Report<'r> {
             "figures": figures,
             "unknown": self.unknown,
             "drivers": self.drivers.as_ref().map(drivers::json),
+            "selftest": self.selftest.as_ref().map(SelfTest::json),
         })
     }
 }
@@ -216,6 +230,9 @@ impl fmt::Display for Report<'_> {
         if let Some(drivers) = &self.drivers {
             write!(f, "\nthe kernel's devices:\n{drivers}")?;
         }
+        if let Some(selftest) = &self.selftest {
+            write!(f, "\nthe self-test:\n{selftest}")?;
+        }
         writeln!(f)?;
         if self.passed {
             writeln!(
@@ -228,6 +245,9 @@ impl fmt::Display for Report<'_> {
                 writeln!(f, "trouble      {}: {}", finding.rule.id, finding.rule.symptom)?;
             }
             return Ok(());
+        }
+        if self.stop.is_none() && self.selftest.is_some() {
+            return writeln!(f, "failed       `{}`: its self-test, see above", self.image);
         }
         let stage = self.failed_in().map_or("nothing", Stage::name);
         writeln!(f, "failed       `{}` did not reach {}: it ends in {stage}", self.image, self.goal)?;

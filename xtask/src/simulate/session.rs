@@ -68,6 +68,8 @@ pub enum Goal {
     Prompt,
     /// A line that contains this.
     Line(String),
+    /// The same, and the line has come to its end.
+    WholeLine(String),
     /// The first instruction at a kernel address.
     KernelTakesOver,
 }
@@ -189,6 +191,9 @@ impl<'r> Session<'r> {
             Goal::Banner(stage) => self.reached().is_some_and(|reached| reached >= *stage),
             Goal::Prompt => self.at_prompt(),
             Goal::Line(text) => self.new_lines().any(|line| line.contains(text.as_str())),
+            Goal::WholeLine(text) => self.lines[self.looked.min(self.lines.len())..]
+                .iter()
+                .any(|line| line.contains(text.as_str())),
             Goal::KernelTakesOver => self.taken_over,
         }
     }

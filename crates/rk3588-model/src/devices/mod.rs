@@ -25,6 +25,7 @@ pub mod sfc;
 pub mod spi;
 pub mod timer;
 pub mod trng;
+pub mod tsadc;
 pub mod uart;
 pub mod usb;
 

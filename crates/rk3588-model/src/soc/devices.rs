@@ -27,6 +27,7 @@ use crate::devices::sfc::Sfc;
 use crate::devices::spi::Spi;
 use crate::devices::timer::{HpTimer, TimerBlock};
 use crate::devices::trng::Trng;
+use crate::devices::tsadc::Tsadc;
 use crate::devices::uart::Uart;
 use crate::devices::usb::{Ehci, Ohci, UsbDpPhy, Xhci};
 use crate::dram::DramSize;
@@ -106,6 +107,7 @@ pub struct Devices {
     otp: Otp,
     trng: Trng,
     saradc: Saradc,
+    tsadc: Tsadc,
     gmac: Gmac,
     ehci: [Ehci; 2],
     ohci: [Ohci; 2],
@@ -140,6 +142,7 @@ impl Devices {
             otp: Otp::new(&otp),
             trng: Trng::new(seed),
             saradc: Saradc::default(),
+            tsadc: Tsadc::default(),
             gmac: Gmac::default(),
             ehci: Default::default(),
             ohci: Default::default(),
@@ -177,6 +180,7 @@ impl Devices {
             Kind::Otp => act(&mut self.otp),
             Kind::Trng => act(&mut self.trng),
             Kind::Saradc => act(&mut self.saradc),
+            Kind::Tsadc => act(&mut self.tsadc),
             Kind::Gmac => act(&mut self.gmac),
             Kind::Ehci(n) => act(self.ehci.get_mut(usize::from(n))?),
             Kind::Ohci(n) => act(self.ohci.get_mut(usize::from(n))?),

@@ -52,6 +52,8 @@ pub enum Kind {
     Trng,
     /// ADC.
     Saradc,
+    /// Temperature sensors.
+    Tsadc,
     /// Ethernet.
     Gmac,
     /// USB host, high speed, 0 or 1.
@@ -212,7 +214,7 @@ pub const BLOCKS: &[Block] = &[
     block("uart8", 0xfebb_0000, 0x1000, Kind::Uart(8)),
     block("uart9", 0xfebc_0000, 0x1000, Kind::Uart(9)),
     block("pwm4", 0xfebd_0000, 0x3_0000, Kind::Plain),
-    block("tsadc", 0xfec0_0000, 0x1000, Kind::Plain),
+    block("tsadc", 0xfec0_0000, 0x1000, Kind::Tsadc),
     block("saradc", 0xfec1_0000, 0x1_0000, Kind::Saradc),
     block("gpio1", 0xfec2_0000, 0x1000, Kind::Gpio(1)),
     block("gpio2", 0xfec3_0000, 0x1000, Kind::Gpio(2)),

@@ -289,3 +289,19 @@ fn a_timer_wakes_the_core_when_it_is_due_and_not_before() {
     bench.write(TIMER0 + 0x10, 0);
     assert_eq!(bench.soc.next_event(), None);
 }
+
+#[test]
+fn a_temperature_needs_its_source_and_the_conversion() {
+    let mut bench = Bench::new(Parts::default());
+    let data = |channel: u64| 0xfec0_002c + 4 * channel;
+    // Channel 3 only, then the conversion; Linux `rk_tsadcv4_control`.
+    bench.write(0xfec0_000c, 1 << (16 + 3) | 1 << 3);
+    assert_eq!(bench.read(data(3)), 0);
+    bench.write(0xfec0_0004, 1 << 16 | 1);
+    assert_eq!((bench.read(data(3)), bench.read(data(2))), (304, 0));
+    // The other bits of the control register leave it running; its own ends it.
+    bench.write(0xfec0_0004, 1 << (16 + 8));
+    assert_eq!(bench.read(data(3)), 304);
+    bench.write(0xfec0_0004, 1 << 16);
+    assert_eq!(bench.read(data(3)), 0);
+}

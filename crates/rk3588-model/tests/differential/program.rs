@@ -6,7 +6,7 @@
 //! sequences'.
 
 use super::random::Random;
-use super::simd::half_register;
+use super::simd::values::half_register;
 
 /// Address of the segment, which holds the whole file.
 pub const BASE: u64 = 0x40_0000;

@@ -17,6 +17,9 @@ const USED_REACH_BYTES: usize = 1 << 4;
 const USED_ALIGN_BYTES: usize = 4;
 /// A list longer than this is none: distributions' lists have some ten kilobytes.
 const MAX_LIST_BYTES: usize = 1 << 16;
+/// Places that are looked at. This project's kernel of 41 MB has 40 million, an image of nothing but small numbers a
+/// thousand for each of its words.
+const MAX_PLACES: usize = 1 << 29;
 
 impl Slot {
     /// Finds a slot of `slot_bytes` (`CONFIG_SYSTEM_EXTRA_CERTIFICATE_SIZE` of the image's own configuration)
@@ -24,13 +27,21 @@ impl Slot {
     /// slot: it looks like any other zeros.
     ///
     /// # Errors
-    /// Several places look like one.
+    /// Several places look like one, or more could be one than are looked at.
     pub fn search(image: &[u8], slot_bytes: usize) -> Result<Option<Slot>, Error> {
-        let mut found = Vec::new();
+        Self::search_places(image, slot_bytes, MAX_PLACES)
+    }
+
+    fn search_places(image: &[u8], slot_bytes: usize, max_places: usize) -> Result<Option<Slot>, Error> {
+        let (mut found, mut places) = (Vec::new(), 0);
         let mut at = 0;
         while let Some(list_size) = le64(image, at) {
             if (1..=MAX_LIST_BYTES as u64).contains(&list_size) {
-                found.extend(candidate(image, at, list_size as usize, slot_bytes));
+                found.extend(candidate(image, at, list_size as usize, slot_bytes, &mut places));
+            }
+            if places > max_places {
+                let why = format!("more than {max_places} places could be a certificate slot");
+                return Err(Error::Inconsistent(why));
             }
             at += LIST_SIZE_ALIGN_BYTES;
         }
@@ -48,6 +59,7 @@ fn candidate(
     list_size_offset_bytes: usize,
     list_size: usize,
     slot_bytes: usize,
+    places: &mut usize,
 ) -> Option<Slot> {
     let back = (USED_ALIGN_BYTES..=LIST_SIZE_REACH_BYTES).step_by(USED_ALIGN_BYTES);
     let used_offset_bytes = back.filter_map(|back| list_size_offset_bytes.checked_sub(back));
@@ -57,6 +69,7 @@ fn candidate(
             continue;
         }
         for padding in 0..USED_REACH_BYTES {
+            *places += 1;
             let Some(slot_offset_bytes) = used_offset_bytes.checked_sub(padding + slot_bytes) else {
                 continue;
             };
@@ -126,6 +139,15 @@ mod tests {
         assert_eq!(Slot::search(&image, SLOT_BYTES).expect("none"), None);
         slot().insert(&mut image, &[&certificate(1, 1302)]).expect("fits");
         assert_eq!(Slot::search(&image, SLOT_BYTES + 8).expect("none"), None);
+    }
+
+    #[test]
+    fn an_image_of_small_numbers_is_given_up() {
+        let image = 64_u64.to_le_bytes().repeat(4096);
+        let all = Slot::search_places(&image, SLOT_BYTES, usize::MAX).expect("looked at to its end");
+        assert_eq!(all, None);
+        let given_up = Slot::search_places(&image, SLOT_BYTES, 1 << 20).expect_err("too many");
+        assert!(given_up.to_string().contains("more than 1048576 places"), "{given_up}");
     }
 
     #[test]

@@ -299,7 +299,7 @@ mod tests {
         let target = Target::find(file.path(), true).expect("found");
         target.open().expect("the same");
         file.as_file().set_len(2 << 20).expect("size");
-        let failure = target.open().err().expect("another").to_string();
+        let failure = target.open().expect_err("another").to_string();
         assert!(failure.contains("another medium") && failure.contains("1048576"), "{failure}");
     }
 

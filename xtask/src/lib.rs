@@ -46,6 +46,7 @@ pub mod recover;
 #[cfg(target_os = "linux")]
 pub mod remote;
 pub mod screen;
+mod selftest_lines;
 #[cfg(target_os = "linux")]
 pub mod setup;
 #[cfg(target_os = "linux")]

@@ -7,27 +7,10 @@ use std::time::Duration;
 use fw_build::Failure;
 
 use super::expect::{Expectation, Mode, MustPass, Step};
+use crate::selftest_lines::{Outcome, after, check_line, field};
 
 /// How many console lines a failure quotes.
 const QUOTED_LINES: usize = 20;
-
-/// What a check of the self-test came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Outcome {
-    Pass,
-    Skip,
-    Fail,
-}
-
-impl std::fmt::Display for Outcome {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Outcome::Pass => "pass",
-            Outcome::Skip => "skip",
-            Outcome::Fail => "fail",
-        })
-    }
-}
 
 /// Whether to go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -247,11 +230,6 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// The text behind a marker anywhere in the line: the kernel puts a time stamp before its own.
-fn after<'l>(line: &'l str, marker: &str) -> Option<&'l str> {
-    line.find(marker).map(|at| &line[at + marker.len()..])
-}
-
 /// Which step a line is a sign of.
 fn step_of(line: &str) -> Option<Step> {
     // "U-Boot 2025.01 (Jan 01 2025 - ...)", and not "U-Boot SPL" or a line that only mentions it.
@@ -286,23 +264,6 @@ fn fatal(line: &str) -> Option<&'static str> {
         ("selftest: watchdog did not reset", "the watchdog did not reset the machine"),
     ];
     FATAL.iter().find(|(sign, _)| line.contains(sign)).map(|(_, meaning)| *meaning)
-}
-
-/// `BRINGUP <name> pass|fail|skip <detail>`.
-pub(crate) fn check_line(line: &str) -> Option<(&str, Outcome, &str)> {
-    let (name, rest) = after(line, "BRINGUP ")?.split_once(' ')?;
-    let (outcome, detail) = rest.split_once(' ').unwrap_or((rest, ""));
-    let outcome = match outcome {
-        "pass" => Outcome::Pass,
-        "skip" => Outcome::Skip,
-        "fail" => Outcome::Fail,
-        _ => return None,
-    };
-    Some((name, outcome, detail))
-}
-
-pub(crate) fn field(line: &str, key: &str) -> Option<u64> {
-    after(line, key)?.split(' ').next()?.parse().ok()
 }
 
 #[cfg(test)]

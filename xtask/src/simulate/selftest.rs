@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde_json::json;
 
-use crate::qemu::judge::{Outcome, check_line, field};
+use crate::selftest_lines::{Outcome, check_line, field};
 
 /// What the model does not have, by the start of the names of the checks that fail for it.
 const ABSENT: [(&str, &str); 3] = [

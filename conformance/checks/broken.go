@@ -4,6 +4,8 @@ package checks
 
 import (
 	"archive/tar"
+	"bytes"
+	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
@@ -44,8 +46,8 @@ func dataOutside(file *os.File, from, to int64) error {
 	}
 }
 
-// damageLayers flips a byte in the middle of every large blob of a layout: the layers.
-func damageLayers(layout string) error {
+// alterLayers changes every large blob of a layout, the layers, and leaves their names: the digests no longer hold.
+func alterLayers(layout string, change func([]byte) ([]byte, error)) error {
 	const larger = 64 << 10
 
 	return filepath.WalkDir(filepath.Join(layout, "blobs"), func(path string, entry fs.DirEntry, err error) error {
@@ -58,10 +60,50 @@ func damageLayers(layout string) error {
 			return err
 		}
 
-		content[len(content)/2] ^= 0xff
+		if content, err = change(content); err != nil {
+			return err
+		}
 
 		return errors.Join(os.Chmod(path, 0o644), os.WriteFile(path, content, 0o644))
 	})
+}
+
+func firstHalf(content []byte) ([]byte, error) {
+	return content[:len(content)/2], nil
+}
+
+// flipInLayer changes a byte of one file in a compressed layer, which stays one that can be unpacked.
+func flipInLayer(layer, file []byte, place int) ([]byte, error) {
+	reader, err := gzip.NewReader(bytes.NewReader(layer))
+	if err != nil {
+		return nil, err
+	}
+
+	content, err := io.ReadAll(reader)
+	if err != nil {
+		return nil, err
+	}
+
+	start := bytes.Index(content, file)
+	if start < 0 {
+		return nil, errors.New("the file is not in the layer")
+	}
+
+	content[start+place] ^= 1
+
+	var altered bytes.Buffer
+
+	writer := gzip.NewWriter(&altered)
+	if _, err = writer.Write(content); err != nil {
+		return nil, err
+	}
+
+	// What it held back comes with the end.
+	if err = writer.Close(); err != nil {
+		return nil, err
+	}
+
+	return altered.Bytes(), nil
 }
 
 // withoutDirectories copies a tar without the entries of folders.

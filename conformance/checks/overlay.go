@@ -3,6 +3,7 @@
 package checks
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -126,17 +127,7 @@ func (r *run) brokenInstalls(ours extracted) error {
 			return err
 		}
 
-		r.broken(input, func() error {
-			disk, err := r.install(ours, ours.root, extra, size)
-			if err != nil {
-				if written := zeroExcept(disk, 0, nil); written != nil {
-					// Refused, but too late: not caught.
-					return nil
-				}
-			}
-
-			return err
-		})
+		r.broken(input, func() error { return r.refuses(ours, extra, size) })
 
 		return os.WriteFile(loaders[0], loader, 0o644)
 	}
@@ -156,6 +147,17 @@ func (r *run) brokenInstalls(ours extracted) error {
 			return nil
 		}(),
 	)
+}
+
+// refuses is the installer's error, if it came before a byte was written.
+func (r *run) refuses(ours extracted, extra overlay.ExtraOptions, size int64) error {
+	disk, err := r.install(ours, ours.root, extra, size)
+	if err != nil && zeroExcept(disk, 0, nil) != nil {
+		// Too late: not caught.
+		return nil
+	}
+
+	return err
 }
 
 // install runs the installer as the imager of v1.13 does: a raw file, nothing mounted. A size of -1 is the image's.
@@ -334,7 +336,7 @@ func (r *run) profile(text string) error {
 }
 
 func layoutCheck(r *run) error {
-	if err := r.need(r.in.OverlayLayout, r.in.OverlayTar, r.in.OverlayTree); err != nil {
+	if err := r.need(r.in.OverlayLayout, r.in.OverlayTar, r.in.OverlayTree, r.in.DTB); err != nil {
 		return err
 	}
 
@@ -402,15 +404,19 @@ func (r *run) brokenLayouts() error {
 		return err
 	}
 
-	if err = damageLayers(copied); err != nil {
+	if err = alterLayers(copied, firstHalf); err != nil {
 		return err
 	}
 
-	r.broken("a layer with a flipped byte", func() error {
-		_, err := r.extract(profile.ContainerAsset{OCIPath: copied}, "damaged", runtime.GOARCH)
+	r.broken("a layer that ends early", func() error {
+		_, err := r.extract(profile.ContainerAsset{OCIPath: copied}, "short", runtime.GOARCH)
 
 		return err
 	})
+
+	if err = r.flippedLayer(); err != nil {
+		return err
+	}
 
 	if r.line.MakesParents {
 		return nil
@@ -425,6 +431,43 @@ func (r *run) brokenLayouts() error {
 		_, err := r.extract(profile.ContainerAsset{TarballPath: headless}, "headless", "arm64")
 
 		return err
+	})
+
+	return nil
+}
+
+// flippedLayer has a byte of the device tree changed that leaves a device tree. Talos compares no digest of a layout and
+// unpacks it: the installer has to notice.
+func (r *run) flippedLayer() error {
+	flipped := filepath.Join(r.work, "flipped-layout")
+	if err := os.CopyFS(flipped, os.DirFS(r.in.OverlayLayout)); err != nil {
+		return err
+	}
+
+	tree, err := os.ReadFile(r.in.DTB)
+	if err != nil {
+		return err
+	}
+
+	// A letter of the model's name.
+	place := bytes.Index(tree, []byte("NanoPi"))
+	if place < 0 {
+		return errors.New("the device tree names no model")
+	}
+
+	if err = alterLayers(flipped, func(layer []byte) ([]byte, error) {
+		return flipInLayer(layer, tree, place)
+	}); err != nil {
+		return err
+	}
+
+	r.broken("a layer with a flipped byte", func() error {
+		taken, err := r.extract(profile.ContainerAsset{OCIPath: flipped}, "flipped", runtime.GOARCH)
+		if err != nil {
+			return err
+		}
+
+		return r.refuses(taken, nil, -1)
 	})
 
 	return nil

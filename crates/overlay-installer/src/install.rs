@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use fw_image::lba::{Lba, sectors_for};
 
-use crate::artifacts;
+use crate::artifacts::Artifacts;
 use crate::board::Board;
 use crate::disk::{Disk, Places};
 use crate::esp::{self, Placement};
@@ -80,12 +80,13 @@ pub fn install(input: &[u8], places: &Places, note: &mut dyn FnMut(&str)) -> Res
         return Err(missing("artifactsPath", "the folder of the overlay's artifacts"));
     }
     let options = &request.options;
-    let tree = artifacts::device_tree(&board, &request.artifacts, options.dtb.as_deref(), options.mac)?;
+    let artifacts = Artifacts::open(&request.artifacts)?;
+    let tree = artifacts.device_tree(&board, options.dtb.as_deref(), options.mac)?;
     let loader = match options.bootloader {
         Bootloader::UBoot if request.install_disk.as_os_str().is_empty() => {
             return Err(missing("installDisk", "the disk that U-Boot goes onto"));
         }
-        Bootloader::UBoot => Some(Loader::check(&board, &request, places)?),
+        Bootloader::UBoot => Some(Loader::check(&board, &artifacts, &request.install_disk, places)?),
         Bootloader::None => None,
     };
     let is_image_file = request.install_disk.is_file();
@@ -115,10 +116,15 @@ struct Loader {
 }
 
 impl Loader {
-    fn check(board: &Board, request: &Request, places: &Places) -> Result<Loader, Refusal> {
+    fn check(
+        board: &Board,
+        artifacts: &Artifacts<'_>,
+        disk: &Path,
+        places: &Places,
+    ) -> Result<Loader, Refusal> {
         let region = board.loader()?;
-        let bytes = artifacts::loader(board, &request.artifacts)?;
-        let mut disk = Disk::open(&request.install_disk, places)?;
+        let bytes = artifacts.loader(board)?;
+        let mut disk = Disk::open(disk, places)?;
         let start = Lba(region.start_lba);
         let end = start.plus(sectors_for(bytes.len() as u64));
         disk.check_free(start, end, Lba(region.limit_lba))?;

@@ -17,6 +17,7 @@ mod install;
 mod options;
 mod refusal;
 mod reply;
+mod sums;
 mod yaml;
 
 pub use board::Board;

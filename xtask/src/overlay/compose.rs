@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use fw_build::board::select_var;
+use fw_build::key::sha256_bytes;
 use fw_build::run::SOURCE_DATE_EPOCH;
 use fw_build::{Failure, Result};
 use fw_image::oci::{Compression, Config, Image, Layer, Platform, Tree, annotations};
@@ -23,6 +24,13 @@ pub const CREATED: &str = "2025-01-01T00:00:00Z";
 
 /// Where the SBOM lies in the overlay; it comes along into installer images.
 pub const SBOM_PATH: &str = "artifacts/sbom.spdx.json";
+
+/// The folder that Talos hands to the installer as `artifactsPath`.
+const ARTIFACTS: &str = "artifacts/";
+
+/// What the installer compares the artifacts with, in the format of `sha256sum`: Talos takes a damaged layer of an OCI
+/// layout.
+const SUMS_PATH: &str = "artifacts/SHA256SUMS";
 
 /// What trees are made of.
 pub struct Parts<'a> {
@@ -83,9 +91,18 @@ pub fn trees(parts: &Parts, programs: &[(&'static str, PathBuf)]) -> Result<BTre
         add(&format!("profiles/{}.yaml", board.name), 0o644, profile.clone().into_bytes())?;
         let sbom = sbom::document(parts, &tree)?;
         tree.file(SBOM_PATH, 0o644, sbom).map_err(|e| refused(&e))?;
+        let sums = sums(&tree);
+        tree.file(SUMS_PATH, 0o644, sums.into_bytes()).map_err(|e| refused(&e))?;
         trees.insert(*architecture, tree);
     }
     Ok(trees)
+}
+
+/// A line for each artifact.
+fn sums(tree: &Tree) -> String {
+    let artifacts =
+        tree.files().filter_map(|(path, _, content)| Some((path.strip_prefix(ARTIFACTS)?, content)));
+    artifacts.map(|(name, content)| format!("{}  {name}\n", sha256_bytes(content))).collect()
 }
 
 /// One image for each tree.

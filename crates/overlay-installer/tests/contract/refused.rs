@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What `install` refuses. Each refusal is followed by a look at every file: nothing may have been written.
 
-use crate::support::{BOARD, Bench, DISK_BYTES, DTB, FIT_AT, LOADER, device_tree, loader};
+use crate::support::{BOARD, Bench, DISK_BYTES, DTB, FIT_AT, LOADER, SUMS, device_tree, loader};
 use fw_image::gpt::{Geometry, Partition, Table};
 use fw_image::guid::Guid;
 use fw_image::lba::Lba;
@@ -192,4 +192,30 @@ fn must_fail_09_requests() {
     let request = bench.request();
     let request = request.lines().filter(|l| !l.starts_with("installDisk")).collect::<Vec<_>>().join("\n");
     assert!(bench.refused_as(&request).contains("`installDisk` is empty"));
+}
+
+/// Talos takes a damaged layer of an OCI layout, and nothing else judges the properties of a device tree.
+#[test]
+fn must_fail_10_artifacts_that_are_not_as_listed() {
+    let mut bench = Bench::new();
+    let mut tree = device_tree(BOARD);
+    let at = tree.windows(10).position(|w| w == b"rgmii-rxid").expect("the property");
+    tree[at] ^= 1;
+    bench.write(&format!("artifacts/{DTB}"), &tree);
+    assert!(bench.refused().contains("it was damaged or exchanged on its way"));
+    bench.artifact(DTB, &device_tree(BOARD));
+    bench.write(&format!("artifacts/{LOADER}"), &loader(BOARD, b"another U-Boot"));
+    assert!(bench.refused().contains("it was damaged or exchanged on its way"));
+    // Nor one that somebody laid beside the others, or that is listed by another name.
+    bench.artifact(LOADER, &loader(BOARD, b"U-Boot"));
+    bench.write("artifacts/arm64/dtb/own.dtb", &device_tree(BOARD));
+    bench.options = "{dtb: own.dtb}".to_owned();
+    assert!(bench.refused().contains("does not list `arm64/dtb/own.dtb`"));
+    bench.options.clear();
+    bench.write(&format!("artifacts/{SUMS}"), b"arm64\n");
+    assert!(bench.refused().contains("is not a list of digests"));
+    std::fs::remove_file(bench.path(&format!("artifacts/{SUMS}"))).expect("file");
+    assert!(bench.refused().contains("SHA256SUMS` cannot be used"));
+    bench.artifact(LOADER, &loader(BOARD, b"U-Boot"));
+    bench.install().expect("as listed");
 }

@@ -18,6 +18,7 @@ pub const DISK_BYTES: usize = 12 << 20;
 pub const BOARD: &str = "friendlyarm,nanopi-m6";
 pub const DTB: &str = "arm64/dtb/rockchip/rk3588s-nanopi-m6.dtb";
 pub const LOADER: &str = "arm64/u-boot/nanopi-m6/u-boot-rockchip.bin";
+pub const SUMS: &str = "SHA256SUMS";
 pub const DTB_ON_ESP: &str = "boot/EFI/dtb/rockchip/rk3588s-nanopi-m6.dtb";
 
 fn property(name: &str, value: &[u8]) -> DeviceTreeProperty {
@@ -114,8 +115,18 @@ impl Bench {
         bench
     }
 
+    /// An artifact that the overlay lists.
     pub fn artifact(&self, path: &str, content: &[u8]) {
         self.write(&format!("artifacts/{path}"), content);
+        let folder = self.path("artifacts");
+        let mut found = Vec::new();
+        walk(&folder, &mut found);
+        let mut list = String::new();
+        for (path, content) in found.iter().filter(|(path, _)| path.is_file() && !path.ends_with(SUMS)) {
+            let name = path.strip_prefix(&folder).expect("below").display();
+            list.push_str(&format!("{}  {name}\n", fw_image::hex(&Sha256::digest(content))));
+        }
+        self.write(&format!("artifacts/{SUMS}"), list.as_bytes());
     }
 
     pub fn disk(&self, content: &[u8]) {

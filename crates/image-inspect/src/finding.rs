@@ -236,6 +236,8 @@ kinds! {
     KernelPacked "kernel-packed" Note "the kernel is packed in a way that is not unpacked here: its release and certificates were held against nothing" "unpack it, and inspect what comes out";
     /// Initramfs.
     InitramfsDamaged "initramfs-damaged" WillNotBoot "the initramfs cannot be unpacked: the kernel ends in a panic" "write the image again";
+    /// Compression that is not known here.
+    InitramfsPacked "initramfs-packed" Note "the initramfs is packed in a way that is not unpacked here, and Talos does not use: nothing in it was looked at" "unpack it, and inspect what comes out";
     /// No init.
     InitMissing "init-missing" WillNotBoot "the initramfs has no `init`: the kernel ends in a panic" "build the image again";
     /// No root file system.

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use fw_image::initramfs::{Compression, Segment, segments_within};
+use fw_image::initramfs::{Compression, Error, Segment, segments_within};
 use fw_image::kmod::Info;
 use fw_image::modsig;
 use fw_image::squashfs::{Entry, Kind as FileKind, Squashfs};
@@ -20,6 +20,16 @@ const TREE: &str = "usr/lib/modules/";
 const MODULE_BYTES: u64 = 128 << 20;
 /// Modules that are read, all together: a hostile list names one file a hundred thousand times.
 const MODULES_BYTES: u64 = 2 << 30;
+/// How the kernel's other formats begin (Linux `lib/decompress.c`): neither Talos nor this project packs with them.
+const OTHER_PACKING: [(&str, &[u8]); 5] = [
+    ("gzip", b"\x1f\x8b"),
+    ("bzip2", b"BZh"),
+    ("lz4", b"\x02\x21\x4c\x18"),
+    ("lzo", b"\x89LZO"),
+    ("lzma", b"\x5d\0\0"),
+];
+/// Folders of which a system that lives in its initramfs has one; Talos has `init` and squashfs images.
+const ROOT_FOLDERS: [&str; 5] = ["bin/", "etc/", "lib/", "sbin/", "usr/"];
 /// Members of a segment that are listed.
 const LISTED: usize = 200;
 
@@ -51,6 +61,21 @@ fn read(bytes: &[u8], kernel: Option<&Kernel>, unpack_bytes: u64) -> Userland {
     let mut userland = Userland { report, findings: vec![] };
     match segments_within(bytes, unpack_bytes) {
         Ok(segments) => userland.segments(&segments, kernel),
+        Err(Error::Magic { offset_bytes, found }) => {
+            let rest = &bytes[offset_bytes..];
+            let packed = OTHER_PACKING.iter().find(|(_, magic)| rest.starts_with(magic));
+            // With a slot for certificates it is of this project, which unpacks xz and zstd.
+            let ours = kernel.is_some_and(|kernel| !kernel.certificates.is_empty());
+            let (kind, detail) = match packed {
+                Some((name, _)) if ours => (
+                    Kind::InitramfsDamaged,
+                    format!("packed with `{name}`, which this kernel does not unpack"),
+                ),
+                Some((name, _)) => (Kind::InitramfsPacked, format!("packed with `{name}`")),
+                None => (Kind::InitramfsDamaged, Error::Magic { offset_bytes, found }.to_string()),
+            };
+            userland.findings.push((kind, detail));
+        }
         Err(e) => userland.findings.push((Kind::InitramfsDamaged, e.to_string())),
     }
     userland
@@ -69,6 +94,7 @@ struct Modules {
 impl Userland {
     fn segments(&mut self, segments: &[Segment], kernel: Option<&Kernel>) {
         let (mut init, mut root, mut modules) = (false, None, Modules::default());
+        let mut lives_here = false;
         for segment in segments {
             let members = match segment.members() {
                 Ok(members) => members,
@@ -90,6 +116,8 @@ impl Userland {
                 members: listed.collect(),
             });
             init |= members.iter().any(|m| m.name == "init" && !m.data.is_empty());
+            lives_here |=
+                members.iter().any(|m| ROOT_FOLDERS.iter().any(|folder| m.name.starts_with(folder)));
             for member in members.iter().filter(|m| m.name.ends_with(".sqsh")).take(LISTED) {
                 let is_root = member.name == "rootfs.sqsh";
                 match self.layer(member.name, member.data, kernel, &mut modules) {
@@ -109,6 +137,7 @@ impl Userland {
         match root {
             Some(Ok(())) => self.judge(&modules, kernel),
             Some(Err(e)) => self.findings.push((Kind::RootMissing, e)),
+            None if lives_here => {}
             None => self.findings.push((Kind::RootMissing, "no member `rootfs.sqsh`".to_owned())),
         }
         let Modules { releases, count, accepted, signed, .. } = modules;

@@ -341,6 +341,16 @@ const MUTATIONS: &[Mutation] = &[
         "BOOT: A/initramfs.xz",
     ),
     (
+        "an initramfs in gzip, which this kernel does not unpack",
+        |p| {
+            let at = p.range("A/initramfs.xz")?.offset_bytes;
+            p.image.put(at, &[0x1f, 0x8b, 8]);
+            Ok(())
+        },
+        Kind::InitramfsDamaged,
+        "BOOT: A/initramfs.xz",
+    ),
+    (
         "META with something else in it",
         |p| {
             let at = p.range("META")?.offset_bytes;

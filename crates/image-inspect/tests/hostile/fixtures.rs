@@ -7,7 +7,7 @@ use fw_image::fdt::{self, Tree};
 use fw_image::fit::{self, Fit};
 use fw_image::lba::Lba;
 use fw_image::squashfs::Squashfs;
-use fw_image::{fat, initramfs};
+use fw_image::{cpio, fat, initramfs};
 use image_inspect::finding::{Class, Kind};
 use image_inspect::open::{Container, Limits, OpenError, open};
 use image_inspect::report::{Shape, Verdict};
@@ -160,6 +160,31 @@ fn partitions_of_every_length_end_in_findings() {
 fn look_at(bytes: &[u8]) -> image_inspect::report::Report {
     let source = medium(bytes.len() as u64, &[(0, bytes)]);
     inspect(&source, "x", Container::Raw, &Expect::any())
+}
+
+fn archive(members: &[&str]) -> Vec<u8> {
+    let mut writer = cpio::Writer::new(Vec::new(), 0);
+    for name in members {
+        writer.file(name, 0o755, b"#!/bin/sh\n").expect("memory");
+    }
+    writer.finish().expect("memory")
+}
+
+/// The verdict would be wrong: their kernels unpack what is not unpacked here, and need no `rootfs.sqsh`.
+#[test]
+fn the_initramfs_of_another_system_is_not_judged_as_talos_has_it() {
+    let microcode = archive(&["kernel/x86/microcode/GenuineIntel.bin"]);
+    let looked = |initrd: &[u8]| look_at(&program(&[(".linux", &[0x4c; 600]), (".initrd", initrd)]));
+    for magic in [&b"\x1f\x8b\x08"[..], b"BZh9", b"\x02\x21\x4c\x18", b"\x89LZO", b"\x5d\0\0\x80"] {
+        let report = looked(&[&microcode, magic, b"something"].concat());
+        let damaged = report.has(Kind::InitramfsDamaged);
+        assert!(report.has(Kind::InitramfsPacked) && !damaged, "{:?}", report.findings);
+    }
+    let report = looked(&archive(&["init", "usr/bin/sh", "usr/lib/libc.so.6"]));
+    assert!(!report.has(Kind::RootMissing) && !report.has(Kind::InitMissing), "{:?}", report.findings);
+    // Talos's own has nothing but `init` beside its root file system.
+    let report = looked(&archive(&["init"]));
+    assert!(report.has(Kind::RootMissing), "{:?}", report.findings);
 }
 
 #[test]

@@ -160,6 +160,15 @@ fn nan_rules() {
     assert_eq!((compare(env, quiet, one, true, SINGLE), env.flags), (None, flag::INVALID));
 }
 
+/// The root of 2 + 596 ulp goes on with nothing but zeros for as many bits as are computed, and then with others.
+#[test]
+fn a_root_that_is_nearly_exact_is_not_exact() {
+    let (n, root) = (0x4000_0000_0000_0254, 0x3ff6_a09e_667f_3d72);
+    let env = &mut plain();
+    assert_eq!((sqrt(env, n, DOUBLE), env.flags), (root, flag::INEXACT));
+    assert_eq!(sqrt(&mut with(Rounding::Up), n, DOUBLE), root + 1);
+}
+
 #[test]
 fn exceptions_and_flushing() {
     let flags = |control, f: &dyn Fn(&mut Env) -> u64| {

@@ -2,6 +2,9 @@
 //! What the self-test writes on the console, one line a check and one for the result: read by the rehearsal in QEMU
 //! and on the model of the SoC.
 
+/// Begins the last line of a report: `crates/bringup/selftest`, `Report::finish`.
+pub(crate) const RESULT: &str = "BRINGUP RESULT ";
+
 /// What a check of the self-test came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Outcome {

@@ -9,7 +9,7 @@ mod show;
 mod target;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use clap::Args as ClapArgs;
@@ -41,13 +41,15 @@ const TALOS_NEEDS_BYTES: u64 = (100 << 20) + (2 << 30);
   cargo xtask flash IMAGE /dev/nvme0n1 --allow nvme0n1     a built-in disk, or one beyond 1 TiB, by its name
   cargo xtask flash IMAGE card.img --file                  a regular file, such as a disk of a virtual machine
 
-IMAGE may be raw, .xz or .zst. With `SHA256SUMS` and `.map.json` beside it, it is checked against them first;
-without them it is read once to its end. An image that would not boot (`cargo xtask inspect`) is refused. The medium then holds the image to its last zero; the first MiB (partition
-table and ID block) is written last, so that an interrupted medium never boots halfway. The same command carries on
-where an interrupted one ended.
+IMAGE may be raw, .xz or .zst. With `SHA256SUMS` and `.map.json` beside it, it is checked against
+them first; without them it is read once to its end. An image that would not boot (`cargo xtask
+inspect`) is refused. The medium then holds the image to its last zero; the first MiB (partition
+table and ID block) is written last, so that an interrupted medium never boots halfway. The same
+command carries on where an interrupted one ended.
 
 Nothing that is mounted, swapped to or part of another device is ever written, whatever is allowed.
-On macOS never tried: docs/flash.md. Exit code 130: interrupted, and said in what state the medium is.")]
+On macOS never tried: docs/flash.md. Exit code 130: interrupted, and said in what state the medium
+is.")]
 pub struct Args {
     /// The image: raw, .xz or .zst.
     #[arg(value_name = "IMAGE", required_unless_present = "list")]
@@ -93,7 +95,7 @@ pub fn run(args: &Args) -> Result<Exit> {
     let (Some(image), Some(device)) = (&args.image, &args.device) else {
         return target::list(args.json);
     };
-    let run = Run { voice: Voice::new(args.json), progress: Progress::default(), medium: Mutex::default() };
+    let run = Run { voice: Voice::new(args.json), progress: Progress::default(), medium: OnceLock::new() };
     let run = Arc::new(run);
     let ended = run.write(args, image, device);
     let (ending, code) = match &ended {
@@ -115,7 +117,7 @@ struct Run {
     voice: Voice,
     progress: Progress,
     /// The medium's path, once it is known.
-    medium: Mutex<Option<String>>,
+    medium: OnceLock<String>,
 }
 
 impl Run {
@@ -124,7 +126,7 @@ impl Run {
         let guard = listen(self, &writing);
         let (voice, progress) = (&self.voice, &self.progress);
         let target = Target::find(device, args.file)?;
-        *self.medium.lock().unwrap_or_else(PoisonError::into_inner) = Some(target.path().to_owned());
+        self.medium.get_or_init(|| target.path().to_owned());
         // Before the image is read: the quick answer first.
         target.refuse(0, args.allow.as_deref())?;
         eprintln!("checking `{}`", image_path.display());
@@ -182,12 +184,8 @@ impl Run {
         }
     }
 
-    fn medium(&self) -> Option<String> {
-        self.medium.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
     fn end(&self, ending: Ending, code: i32, failure: Option<&Failure>) {
-        self.voice.end(ending, code, &self.progress, self.medium().as_deref(), failure);
+        self.voice.end(ending, code, &self.progress, self.medium.get().map(String::as_str), failure);
     }
 }
 
@@ -204,7 +202,7 @@ fn listen(run: &Arc<Run>, writing: &Arc<Mutex<bool>>) -> interrupt::Guard {
             return;
         }
         eprintln!("\nerror: {}", if *writing { "ended at once" } else { "interrupted" });
-        for line in run.medium().iter().flat_map(|m| run.progress.state(m)) {
+        for line in run.medium.get().iter().flat_map(|m| run.progress.state(m)) {
             eprintln!("  {line}");
         }
         run.end(Ending::Interrupted, interrupt::INTERRUPTED, None);

@@ -25,6 +25,7 @@ use super::layer;
 use super::machine::{self, Console, Start};
 use super::published;
 use crate::console::Lines;
+use crate::selftest_lines::RESULT;
 use crate::verify::ImageFile;
 
 /// So long the console is read on after its last awaited line: what comes with it belongs to it.
@@ -58,7 +59,7 @@ struct Case {
 }
 
 /// The self-test's last line.
-const RESULT: &[&str] = &["BRINGUP RESULT"];
+const REPORTED: &[&str] = &[RESULT];
 
 const CASES: [Case; 5] = [
     Case {
@@ -85,14 +86,14 @@ const CASES: [Case; 5] = [
     Case {
         how: How::UnsignedModule,
         name: "a module without signature",
-        until: RESULT,
+        until: REPORTED,
         reached: Stage::Ready,
         rule: "module-refused",
     },
     Case {
         how: How::NoDiskDriver,
         name: "a kernel without the driver of its disk",
-        until: RESULT,
+        until: REPORTED,
         reached: Stage::Ready,
         rule: "no-disk",
     },

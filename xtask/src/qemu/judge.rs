@@ -7,7 +7,7 @@ use std::time::Duration;
 use fw_build::Failure;
 
 use super::expect::{Expectation, Mode, MustPass, Step};
-use crate::selftest_lines::{Outcome, after, check_line, field};
+use crate::selftest_lines::{Outcome, RESULT, after, check_line, field};
 
 /// How many console lines a failure quotes.
 const QUOTED_LINES: usize = 20;
@@ -241,7 +241,7 @@ fn step_of(line: &str) -> Option<Step> {
         Some(Step::Grub)
     } else if line.contains("Linux version ") {
         Some(Step::Kernel)
-    } else if line.contains("BRINGUP RESULT ") {
+    } else if line.contains(RESULT) {
         Some(Step::Result)
     } else if line.contains("reboot: Power down") {
         Some(Step::PowerDown)

@@ -40,6 +40,7 @@ use self::selftest::SelfTest;
 use self::session::{End, Goal, Session};
 use self::setup::{Dram, Plugged, Source};
 use crate::exit::Exit;
+use crate::selftest_lines::RESULT;
 
 /// Instructions of a run by default: twice what the self-test's report needs.
 const MAX_INSTRUCTIONS: u64 = 12_000_000_000;
@@ -153,8 +154,7 @@ impl Until {
             Until::Kernel => Goal::KernelTakesOver,
             // Linux `init/main.c`, `run_init_process`.
             Until::Init => Goal::Line("Run /init as init process".to_owned()),
-            // `crates/bringup/selftest`, `Report::finish`.
-            Until::Report => Goal::WholeLine("BRINGUP RESULT".to_owned()),
+            Until::Report => Goal::WholeLine(RESULT.to_owned()),
         }
     }
 

@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde_json::json;
 
-use crate::selftest_lines::{Outcome, check_line, field};
+use crate::selftest_lines::{Outcome, RESULT, check_line, field};
 
 /// What the model does not have, by the start of the names of the checks that fail for it.
 const ABSENT: [(&str, &str); 3] = [
@@ -42,7 +42,7 @@ impl SelfTest {
     pub fn read<'l>(lines: impl Iterator<Item = &'l str>) -> Option<SelfTest> {
         let mut seen = SelfTest::default();
         for line in lines {
-            if line.contains("BRINGUP RESULT ") {
+            if line.contains(RESULT) {
                 let sum = |key| field(line, key);
                 seen.sums = sum("pass=").zip(sum("fail=")).zip(sum("skip=")).map(|((p, f), s)| [p, f, s]);
             } else if let Some((name, outcome, detail)) = check_line(line) {

@@ -80,6 +80,21 @@ fn a_run_that_ends_well() {
 }
 
 #[test]
+fn a_signal_at_the_very_end_does_not_take_the_last_line() {
+    // When it comes is a matter of luck, hence often.
+    for _ in 0..20 {
+        let dir = folder(3 << 20, 4 << 20);
+        let (events, status) = events(flash(dir.path()), |event, child| {
+            if event["event"] != "plan" {
+                kill_process(Pid::from_child(child), Signal::INT).expect("alive");
+            }
+        });
+        let end = events.last().expect("an end");
+        assert_eq!((&end["event"], &end["exit_code"]), (&"end".into(), &status.code().into()), "{end}");
+    }
+}
+
+#[test]
 fn a_refusal_is_an_end_too() {
     let dir = folder(3 << 20, 2 << 20);
     let (events, status) = events(flash(dir.path()), |_, _| ());

@@ -95,9 +95,17 @@ pub fn run(args: &Args) -> Result<Exit> {
     let (Some(image), Some(device)) = (&args.image, &args.device) else {
         return target::list(args.json);
     };
-    let run = Run { voice: Voice::new(args.json), progress: Progress::default(), medium: OnceLock::new() };
+    let run = Run {
+        voice: Voice::new(args.json),
+        progress: Progress::default(),
+        medium: OnceLock::new(),
+        signal: Mutex::new(Signal::Ends),
+    };
     let run = Arc::new(run);
+    // Stays to the end of the process: what the last line says is how it ends.
+    std::mem::forget(listen(&run));
     let ended = run.write(args, image, device);
+    run.signals(Signal::IsLate);
     let (ending, code) = match &ended {
         Ok(Ending::Done) => (Ending::Done, i32::from(Exit::Done.code())),
         Ok(Ending::Interrupted) => (Ending::Interrupted, interrupt::INTERRUPTED),
@@ -118,12 +126,23 @@ struct Run {
     progress: Progress,
     /// The medium's path, once it is known.
     medium: OnceLock<String>,
+    signal: Mutex<Signal>,
+}
+
+/// What the next signal does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Signal {
+    /// Ends the process: nothing is being written, or an earlier signal did not help, as with a medium that does
+    /// not answer.
+    Ends,
+    /// Ends the writing after the chunk it is at.
+    StopsWriting,
+    /// Nothing: how the run ended is being told.
+    IsLate,
 }
 
 impl Run {
     fn write(self: &Arc<Run>, args: &Args, image_path: &Path, device: &Path) -> Result<Ending> {
-        let writing = Arc::new(Mutex::new(false));
-        let guard = listen(self, &writing);
         let (voice, progress) = (&self.voice, &self.progress);
         let target = Target::find(device, args.file)?;
         self.medium.get_or_init(|| target.path().to_owned());
@@ -155,8 +174,7 @@ impl Run {
             discard: if args.no_discard { Discard::Nothing } else { Discard::All },
         };
         let began = Instant::now();
-        // A signal that came before has ended the process by now.
-        *writing.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.signals(Signal::StopsWriting);
         let result = {
             let _screen = show::Screen::start(self);
             let mut stream = image.stream().map_err(|e| Failure::new(e.to_string()))?;
@@ -165,7 +183,7 @@ impl Run {
                 let _ = journal.save(chunks);
             })
         };
-        drop(guard);
+        self.signals(Signal::IsLate);
         match result {
             Ok(summary) => {
                 journal.remove()?;
@@ -184,24 +202,33 @@ impl Run {
         }
     }
 
+    /// What the next one does; one that is ending the process keeps this from returning.
+    fn signals(&self, next: Signal) {
+        *self.signal.lock().unwrap_or_else(PoisonError::into_inner) = next;
+    }
+
     fn end(&self, ending: Ending, code: i32, failure: Option<&Failure>) {
         self.voice.end(ending, code, &self.progress, self.medium.get().map(String::as_str), failure);
     }
 }
 
-/// While it writes, the first signal ends the run after the chunk it is at. Before, and at the second, which a medium
-/// that does not answer may need, the process ends.
-fn listen(run: &Arc<Run>, writing: &Arc<Mutex<bool>>) -> interrupt::Guard {
-    let (run, writing) = (Arc::clone(run), Arc::clone(writing));
+fn listen(run: &Arc<Run>) -> interrupt::Guard {
+    let run = Arc::clone(run);
     interrupt::calls(move || {
-        // Held to the end of the process: writing cannot begin any more.
-        let writing = writing.lock().unwrap_or_else(PoisonError::into_inner);
-        if *writing && !run.progress.stopped() {
-            run.progress.stop();
-            eprintln!("\ninterrupted: ending after what is being written now; once more ends at once");
-            return;
-        }
-        eprintln!("\nerror: {}", if *writing { "ended at once" } else { "interrupted" });
+        // Where it ends the process, held to then: neither writing nor another last line can begin any more.
+        let mut signal = run.signal.lock().unwrap_or_else(PoisonError::into_inner);
+        let words = match *signal {
+            Signal::IsLate => return,
+            Signal::StopsWriting => {
+                *signal = Signal::Ends;
+                run.progress.stop();
+                eprintln!("\ninterrupted: ending after what is being written now; once more ends at once");
+                return;
+            }
+            Signal::Ends if run.progress.stopped() => "ended at once",
+            Signal::Ends => "interrupted",
+        };
+        eprintln!("\nerror: {words}");
         for line in run.medium.get().iter().flat_map(|m| run.progress.state(m)) {
             eprintln!("  {line}");
         }

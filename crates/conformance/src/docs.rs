@@ -20,18 +20,17 @@ layout with the self-test userland, since the container, the table and the boot 
 const TOOLS: &str = "\
 It needs Go 1.21 or later (`cargo xtask setup --conformance`) and a Go module proxy. Without them a line is reported as
 ignored with the reason; under `--strict` that is a failure. The versions are those of `conformance/<line>/go.mod`, with
-the replaces of Talos's own; apart from the two modules of Talos itself, every hash in `go.sum` is also in the `go.sum`
-that Talos publishes. The programs' module path lies below Talos's, which is how Go lets them import internal packages
-(the parser of `grub.cfg`, META, UKI) without a change to them.
+the replaces of Talos's own. The programs' module path lies below Talos's, which is how Go lets them import internal
+packages (the parser of `grub.cfg`, META, UKI) without a change to them.
+
+Apart from the two modules of Talos itself, every hash in `go.sum` is also in the `go.sum` that Talos publishes. v1.14 has
+three exceptions: a module proxy may lack the commits of three libraries that Talos names, and an older release of each
+stands in (`conformance/v1.14/go.mod`). Of their code, runs reach what registers types at the start of a program and
+nothing else (`go build -cover -coverpkg`).
 ";
 
 const LIMITS: &str = "
 ## What is not there
-
-v1.14 has no column: its newest release was a candidate (v1.14.0-rc.1) when this was written, and the Go module proxy did
-not hand it out (`go list -m github.com/siderolabs/talos@v1.14.0-rc.1`: \"This module version is not available\"). Its
-layout and kernel arguments are implemented from its sources, and tested with our own code only. `conformance/README.md`
-says how a line is added.
 
 `executor-node` shuts the installer into a folder with `chroot`, which takes root or a user namespace; where neither is to
 be had it is not run, and said so.
@@ -39,7 +38,7 @@ be had it is not run, and said so.
 ## Room on the disk
 
 Modules, toolchains and compiled packages lie in `go/` of the store (`~/.cache/talos-nanopi-m6/go`, or below `FW_STORE`):
-9 GB after all lines and `cargo xtask qemu --userland talos-source`. Go drops compiled packages that were not used for five
+10 GB after all lines and `cargo xtask qemu --userland talos-source`. Go drops compiled packages that were not used for five
 days when it builds the next time, and never a module. All of it can go at any time; the next run fetches and compiles again:
 
 ```console

@@ -3,8 +3,8 @@
 //!
 //! Talos up to v1.12, and at every upgrade, has the ESP mounted at `boot/EFI` below the mount prefix. The
 //! imager of v1.13 has plain folders there, and moves `boot/EFI` to `EFI` after this program, which becomes
-//! the ESP. The imager of v1.14.0-rc.1 forgot that move (talos issue 14226): it has `EFI` with GRUB's file
-//! already when this program runs, and what lies in `boot/EFI` ends up in BOOT.
+//! the ESP. The imager of v1.14.0 lacks that move (talos issue 14226; v1.14.1 has it again): it has `EFI` with
+//! GRUB's file already when this program runs, and what lies in `boot/EFI` ends up in BOOT.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -45,7 +45,7 @@ pub fn roots(prefix: &str, is_image_file: bool, places: &Places, note: &mut dyn 
     let staged = prefix.join("EFI");
     if fs::read_dir(&staged).is_ok_and(|mut entries| entries.next().is_some()) {
         note(&format!(
-            "`{}` is there already, as in Talos v1.14.0-rc.1, which puts `boot/EFI` into the BOOT partition: the device tree goes to both",
+            "`{}` is there already, as in Talos v1.14.0, which puts `boot/EFI` into the BOOT partition: the device tree goes to both",
             staged.display()
         ));
         roots.push(staged);

@@ -95,7 +95,7 @@ fn another_device_tree_goes_to_the_usual_name() {
     assert_eq!(bench.read(&format!("image/{DTB_ON_ESP}")), other);
 }
 
-/// Imager of v1.13 and final v1.14: plain folders, `boot/EFI` is moved to `EFI` afterwards.
+/// Imager of v1.13, and of v1.14.1 and later: plain folders, `boot/EFI` is moved to `EFI` afterwards.
 #[test]
 fn v1_13_image_mode_leaves_the_move_possible() {
     let bench = Bench::new();
@@ -106,13 +106,13 @@ fn v1_13_image_mode_leaves_the_move_possible() {
     assert!(bench.path("image/EFI/dtb/rockchip/rk3588s-nanopi-m6.dtb").is_file());
 }
 
-/// Imager of v1.14.0-rc.1: GRUB is in `EFI` already, which becomes the ESP, and nothing is moved.
+/// Imager of v1.14.0: GRUB is in `EFI` already, which becomes the ESP, and nothing is moved.
 #[test]
-fn v1_14_rc_1_image_mode_has_the_tree_on_the_esp() {
+fn v1_14_0_image_mode_has_the_tree_on_the_esp() {
     let bench = Bench::new();
     bench.write("image/EFI/EFI/boot/BOOTAA64.EFI", b"GRUB");
     let notes = bench.install().expect("folders");
-    assert!(notes.iter().any(|n| n.contains("v1.14.0-rc.1")), "{notes:?}");
+    assert!(notes.iter().any(|n| n.contains("v1.14.0")), "{notes:?}");
     assert_eq!(bench.read("image/EFI/dtb/rockchip/rk3588s-nanopi-m6.dtb"), device_tree(BOARD));
     assert_eq!(bench.read(&format!("image/{DTB_ON_ESP}")), device_tree(BOARD));
 }

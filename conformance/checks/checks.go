@@ -16,6 +16,8 @@ import (
 
 	"github.com/siderolabs/talos/pkg/imager/extensions"
 	"github.com/siderolabs/talos/pkg/imager/profile"
+	"github.com/siderolabs/talos/pkg/machinery/config"
+	"github.com/siderolabs/talos/pkg/machinery/config/validation"
 	"github.com/siderolabs/talos/pkg/machinery/imager/quirks"
 	"github.com/siderolabs/talos/pkg/machinery/overlay"
 )
@@ -34,6 +36,8 @@ type Line struct {
 	Partitions func(quirks.Quirks) []Partition
 	// Rebuild adds extensions to an initramfs.
 	Rebuild func(builder extensions.Builder) error
+	// Validate is that of a machine configuration for a metal node, as `talosctl validate` calls it.
+	Validate func(cfg config.Provider, options ...validation.Option) ([]string, error)
 	// GUIDs derives the table's identifiers from labels; nil where the release takes random ones.
 	GUIDs func(label string) string
 	// MakesParents says that the release makes folders that a tar has no entry for.
@@ -86,6 +90,8 @@ type Inputs struct {
 	OverlayLayout string `json:"overlay_layout"`
 	OverlayTree   string `json:"overlay_tree"`
 	OverlayTar    string `json:"overlay_tar"`
+	// MachineConfigs are sets of patches for this board.
+	MachineConfigs []MachineConfig `json:"machine_configs"`
 	// Node is what our installer image adds to its base, unpacked.
 	Node string `json:"node"`
 	// RootCommand stands in front of `chroot`; empty where this user may not.
@@ -282,5 +288,6 @@ var all = []check{
 	{"oci-layout", "our layout and tar are extracted for both platforms, and the extracted program runs", layoutCheck},
 	{"imager-cmdline", "the whole imager, given our overlay, prints the image's command line", imagerCmdline},
 	{"extensions", "extensions are added to our initramfs, modules.dep is rebuilt for our release", extensionsCheck},
+	{"machine-config", "our patches fit what the release generates, and its strict validation has nothing to say", machineConfigs},
 	{"uki", "the UKI of our installer image is taken apart to our kernel, initramfs and command line", ukiCheck},
 }

@@ -51,11 +51,13 @@ require (
 	github.com/docker/docker-credential-helpers v0.9.8 // indirect
 	github.com/dustin/go-humanize v1.0.1 // indirect
 	github.com/equinix-ms/go-vmw-guestrpc v1.0.0 // indirect
+	github.com/evanphx/json-patch v5.9.11+incompatible // indirect
 	github.com/fatih/color v1.19.0 // indirect
 	github.com/foxboron/go-uefi v0.0.0-20251010190908-d29549a44f29 // indirect
 	github.com/freddierice/go-losetup/v2 v2.0.1 // indirect
 	github.com/g0rbe/go-chattr v1.0.1 // indirect
 	github.com/gertd/go-pluralize v0.2.1 // indirect
+	github.com/ghodss/yaml v1.0.0 // indirect
 	github.com/go-resty/resty/v2 v2.17.2 // indirect
 	github.com/golang-jwt/jwt/v5 v5.3.1 // indirect
 	github.com/google/cel-go v0.31.0 // indirect
@@ -147,13 +149,14 @@ replace (
 	golang.zx2c4.com/wireguard/wgctrl => github.com/siderolabs/wgctrl-go v0.0.0-20251029173431-c4fd5f6a4e72
 )
 
-// Three libraries, each one release back: a module proxy that is asked for the commits that Talos v1.14.1 names may not
-// have them (v0.6.0-sidero, v2.2.1-0.20260802200809-43bafec815b3 and v1.16.3). The packages of the checks take names of
-// network settings from the first two and the types of machined's resources from the third; no check runs code of them.
+// Three libraries in an older release: a module proxy that is asked for the commits that Talos v1.14.1 names may not have
+// them (v1.16.3, v2.2.1-0.20260802200809-43bafec815b3 and v0.6.0-sidero). The packages of the checks take the types of
+// machined's resources from the first and names of network settings from the others; no run reaches more of their code
+// than what registers types at the start.
 replace (
-	github.com/mdlayher/ethtool => github.com/siderolabs/ethtool v0.4.0-sidero
-	github.com/jsimonetti/rtnetlink/v2 => github.com/jsimonetti/rtnetlink/v2 v2.2.1-0.20260317095713-310581b9c6ac
 	github.com/cosi-project/runtime => github.com/cosi-project/runtime v1.16.2
+	github.com/jsimonetti/rtnetlink/v2 => github.com/jsimonetti/rtnetlink/v2 v2.2.1-0.20260317095713-310581b9c6ac
+	github.com/mdlayher/ethtool => github.com/siderolabs/ethtool v0.4.0-sidero
 )
 
 replace github.com/siderolabs/talos/nanopi-m6/checks => ../checks

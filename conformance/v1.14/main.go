@@ -6,10 +6,13 @@ package main
 import (
 	"context"
 
+	"github.com/siderolabs/talos/internal/app/machined/pkg/runtime"
 	"github.com/siderolabs/talos/internal/pkg/partition"
 	imagerextensions "github.com/siderolabs/talos/pkg/imager/extensions"
 	"github.com/siderolabs/talos/pkg/imager/overlay/executor"
 	"github.com/siderolabs/talos/pkg/imager/profile"
+	"github.com/siderolabs/talos/pkg/machinery/config"
+	"github.com/siderolabs/talos/pkg/machinery/config/validation"
 	"github.com/siderolabs/talos/pkg/machinery/imager/quirks"
 	"github.com/siderolabs/talos/pkg/machinery/overlay"
 	"github.com/siderolabs/talos/pkg/makefs"
@@ -43,6 +46,9 @@ func main() {
 			}
 
 			return all
+		},
+		Validate: func(cfg config.Provider, options ...validation.Option) ([]string, error) {
+			return cfg.ValidateAsClient(runtime.ModeMetal, options...)
 		},
 		Rebuild:      func(builder imagerextensions.Builder) error { return builder.Build(ctx) },
 		GUIDs:        func(label string) string { return makefs.GUIDFromLabel(label).String() },

@@ -29,6 +29,22 @@ pub struct Merge {
     pub line: String,
 }
 
+/// Patches of a machine configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MachineConfig {
+    /// For what, in a few words.
+    pub name: String,
+    /// Its documents; each becomes a file.
+    pub patches: Vec<String>,
+}
+
+/// The same as the programs read it.
+#[derive(Debug, Serialize)]
+struct ConfigFiles {
+    name: String,
+    patches: Vec<PathBuf>,
+}
+
 /// An overlay in its three forms.
 #[derive(Debug, Clone)]
 pub struct Overlay {
@@ -65,6 +81,8 @@ pub struct Subject<'a> {
     pub imager_extra: &'a [String],
     /// Merged lines to compare; the first is the image's own.
     pub merges: &'a [Merge],
+    /// Patches of machine configurations for this line.
+    pub machine_configs: &'a [MachineConfig],
     /// The overlay, where one was made.
     pub overlay: Option<&'a Overlay>,
     /// systemd's stub and boot manager, where they are at hand: stub, manager.
@@ -101,6 +119,7 @@ pub struct Inputs {
     overlay_layout: PathBuf,
     overlay_tree: PathBuf,
     overlay_tar: PathBuf,
+    machine_configs: Vec<ConfigFiles>,
     uki: PathBuf,
     node: PathBuf,
     root_command: String,
@@ -160,6 +179,7 @@ impl Inputs {
             overlay_layout: overlay(|o| &o.layout),
             overlay_tree: overlay(|o| &o.tree),
             overlay_tar: overlay(|o| &o.tar),
+            machine_configs: config_files(subject.machine_configs, dir)?,
             uki: if node.as_os_str().is_empty() { PathBuf::new() } else { node.join(upgrade::UKI) },
             node,
             root_command: upgrade::root_command(),
@@ -175,6 +195,21 @@ impl Inputs {
             dtb_name,
         })
     }
+}
+
+fn config_files(configs: &[MachineConfig], dir: &Path) -> Result<Vec<ConfigFiles>> {
+    let write = |(number, config): (usize, &MachineConfig)| {
+        let folder = dir.join(format!("machine-config-{number}"));
+        fs::create_dir(&folder)?;
+        let mut patches = Vec::new();
+        for (number, text) in config.patches.iter().enumerate() {
+            let path = folder.join(format!("{number}.yaml"));
+            fs::write(&path, text)?;
+            patches.push(path);
+        }
+        Ok(ConfigFiles { name: config.name.clone(), patches })
+    };
+    configs.iter().enumerate().map(write).collect()
 }
 
 /// A partition of a raw image.

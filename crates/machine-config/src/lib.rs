@@ -6,9 +6,11 @@
 //! v1.14; the board's controllers from its device tree.
 
 mod check;
+mod examples;
 mod patches;
 
 pub use check::{Problem, check};
+pub use examples::examples;
 pub use patches::patches;
 
 use fw_image::talos::Line;

@@ -170,7 +170,7 @@ fn siderolink(options: &Options, link: &SideroLink) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check;
+    use crate::{check, examples};
 
     fn options(line: Line) -> Options {
         Options {
@@ -195,31 +195,9 @@ mod tests {
     /// Every combination keeps the rules that are checked.
     #[test]
     fn every_combination_passes_the_check() {
-        for line in Line::ALL {
-            for link in [Link::Driver, Link::Mac("02:00:5E:10:00:01".to_owned())] {
-                for addressing in [Addressing::Dhcp, fixed()] {
-                    for medium in [Medium::Emmc, Medium::Sd, Medium::Nvme] {
-                        let made = patches(&Options {
-                            link: link.clone(),
-                            addressing: addressing.clone(),
-                            medium,
-                            volume: Some(Volume { name: "data".to_owned(), ephemeral_gib: 64 }),
-                            siderolink: Some(SideroLink {
-                                api_url: "https://omni.example/?jointoken=x&y=\"#".to_owned(),
-                            }),
-                            ..options(line)
-                        });
-                        for patch in made.expect("good options") {
-                            assert_eq!(
-                                check(&patch.text),
-                                Ok(()),
-                                "{} of {line}:\n{}",
-                                patch.file,
-                                patch.text
-                            );
-                        }
-                    }
-                }
+        for options in Line::ALL.into_iter().flat_map(examples) {
+            for patch in patches(&options).expect("good options") {
+                assert_eq!(check(&patch.text), Ok(()), "{} of {options}:\n{}", patch.file, patch.text);
             }
         }
     }

@@ -13,7 +13,7 @@ use std::time::Instant;
 use clap::Args as ClapArgs;
 use conformance::docs;
 use conformance::go;
-use conformance::inputs::{Merge, Subject};
+use conformance::inputs::{MachineConfig, Merge, Subject};
 use conformance::line::{self, Line};
 use conformance::report::{Outcome, Report, Status, Strictness};
 use conformance::session;
@@ -22,6 +22,7 @@ use fw_build::run::Quiet;
 use fw_build::{Failure, Result, golang};
 use fw_image::cmdline::Cmdline;
 use fw_image::map::ImageMap;
+use fw_image::talos;
 
 use parts::Parts;
 
@@ -176,11 +177,25 @@ fn one(cx: &Context, go: &golang::Go, line: &Line, parts: &Parts) -> Result<Outc
         release_cmdline: &release_cmdline,
         imager_extra: &consoles,
         merges: &merges,
+        machine_configs: &machine_configs(made.selection.line)?,
         overlay: Some(&parts.overlay),
         systemd: Some((&parts.stub, &parts.manager)),
         grub_modules: Some(&parts.grub_modules),
     };
     session::check(&program, line, &subject)
+}
+
+/// Our patches of machine configurations for a line, of every kind.
+fn machine_configs(line: talos::Line) -> Result<Vec<MachineConfig>> {
+    let one = |options: &machine_config::Options| {
+        let patches = machine_config::patches(options)
+            .map_err(|e| Failure::new("no machine configuration can be made").why(e))?;
+        Ok(MachineConfig {
+            name: options.to_string(),
+            patches: patches.into_iter().map(|p| p.text).collect(),
+        })
+    };
+    machine_config::examples(line).iter().map(one).collect()
 }
 
 /// Compares the documentation with this run, or writes it. A run that saw only a part says nothing about it.
@@ -247,7 +262,7 @@ mod tests {
         let all = line::all(&root).expect("lines");
         let names: Vec<&str> = all.iter().map(|l| l.name.as_str()).collect();
         // A line that images are made for is one that Talos's code of it has seen.
-        assert_eq!(names, fw_image::talos::Line::ALL.map(|line| line.name()));
+        assert_eq!(names, talos::Line::ALL.map(|line| line.name()));
         let failure = chosen(all.clone(), &["v1.9".to_owned()]).expect_err("unknown").to_string();
         assert!(failure.contains("known: v1.10, v1.11"), "{failure}");
         assert_eq!(chosen(all, &["v1.12".to_owned()]).expect("one").len(), 1);

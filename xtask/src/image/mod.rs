@@ -114,9 +114,11 @@ pub struct Made {
 /// # Errors
 /// As [`run`].
 pub fn make(cx: &Context, args: &Args) -> Result<Made> {
-    let compiled = userland::talos_source::version(cx)?;
-    let selection =
-        Selection::of(args, &cx.board)?.of_compiled(args.talos.as_deref(), &compiled, &cx.board)?;
+    let mut selection = Selection::of(args, &cx.board)?;
+    if selection.userland == Userland::TalosSource {
+        let compiled = userland::talos_source::release(cx, args.talos.as_deref())?;
+        selection = selection.of_compiled(&compiled, &cx.board)?;
+    }
     let pin = selection.kernel(cx)?;
     kconfig::print_limits(pin);
     selection.require_kernel(&pin.version)?;

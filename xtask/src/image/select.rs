@@ -166,21 +166,11 @@ impl Selection {
             .hint("take `--kernel lts-6.18`, or an older line of Talos with `--talos`"))
     }
 
-    /// For the userland `talos-source`: the release that its manifest pins, and the layout of that release's line.
+    /// For the userland `talos-source`: the release that is compiled, and the layout of that release's line.
     ///
     /// # Errors
-    /// The user asked for another release.
-    pub fn of_compiled(self, asked: Option<&str>, compiled: &str, board: &Board) -> Result<Selection> {
-        if self.userland != Userland::TalosSource {
-            return Ok(self);
-        }
-        if let Some(asked) = asked.filter(|asked| *asked != compiled) {
-            return Err(Failure::new(format!(
-                "the userland `talos-source` cannot be made for Talos {asked}"
-            ))
-            .why(format!("the source that is pinned is that of {compiled}"))
-            .hint("leave `--talos` out, or take the userland `talos`"));
-        }
+    /// It is of no line that images are made for.
+    pub fn of_compiled(self, compiled: &str, board: &Board) -> Result<Selection> {
         let line = line_of(compiled)?;
         let disk = board.disk.for_talos(line.name())?;
         Ok(Selection { talos: compiled.to_owned(), line, disk, ..self })
@@ -348,17 +338,12 @@ mod tests {
     fn the_compiled_release_decides_its_own_layout() {
         let board = Board::load(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(".."), "nanopi-m6");
         let board = board.expect("the board file");
-        let selection = |userland| {
-            let args =
-                Args { userland: Some(userland), talos: Some("v1.13.0".to_owned()), ..Args::default() };
-            Selection::of(&args, &board).expect("a selection")
-        };
-        let source = selection(Userland::TalosSource).of_compiled(None, "v1.10.6", &board).expect("compiled");
-        assert_eq!((source.talos.as_str(), source.line), ("v1.10.6", line_of("v1.10.6").expect("a line")));
-        let asked = selection(Userland::TalosSource).of_compiled(Some("v1.13.0"), "v1.10.6", &board);
-        assert!(asked.expect_err("another").to_string().contains("pinned is that of v1.10.6"));
-        let bringup = selection(Userland::Bringup).of_compiled(Some("v1.13.0"), "v1.10.6", &board);
-        assert_eq!(bringup.expect("untouched").talos, "v1.13.0");
+        let args = Args { userland: Some(Userland::TalosSource), ..Args::default() };
+        let selection = Selection::of(&args, &board).expect("a selection");
+        let source = selection.of_compiled("v1.12.0", &board).expect("compiled");
+        let line = line_of("v1.12.0").expect("a line");
+        assert_eq!((source.talos.as_str(), source.line), ("v1.12.0", line));
+        assert_eq!(source.disk, board.disk.for_talos(line.name()).expect("a layout"));
     }
 
     #[test]

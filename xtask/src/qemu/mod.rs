@@ -56,6 +56,8 @@ const FIRMWARE: (&str, &str) = ("u-boot-qemu", "firmware");
   cargo xtask qemu --userland bringup   builds that image first
   cargo xtask qemu --userland talos-source
                                         Talos's own machined, compiled: maintenance mode, talosctl, configuration
+  cargo xtask qemu --userland talos-source --talos v1.12.0
+                                        the same of a newer line
   cargo xtask qemu --mode report        one boot of the image, unmodified to the last byte
   cargo xtask qemu --keep               leaves the machine running, its console on this terminal
   cargo xtask qemu --broken             five copies, each broken in one way: is stage and cause named?
@@ -70,6 +72,9 @@ pub struct Args {
     /// Build the image with this userland first.
     #[arg(long, value_enum)]
     userland: Option<image::Userland>,
+    /// Release of Talos to build the image for; with `talos-source` one that is pinned.
+    #[arg(long, value_name = "VERSION", requires = "userland")]
+    talos: Option<String>,
     /// What the self-test does after its report.
     #[arg(long, value_enum, default_value = "all")]
     mode: Choice,
@@ -140,7 +145,8 @@ pub fn run(args: &Args) -> Result<Exit> {
     }
     if let Some(userland) = args.userland {
         let defaults = ImageCommand::parse_from(["image"]).args;
-        let built = image::run(&image::Args { userland: Some(userland), ..defaults })?;
+        let built =
+            image::run(&image::Args { userland: Some(userland), talos: args.talos.clone(), ..defaults })?;
         if built != Exit::Done {
             return Ok(built);
         }
@@ -167,7 +173,7 @@ pub fn run(args: &Args) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     if map.userland == Userland::TalosSource {
-        let talosctl = talosctl(&cx)?;
+        let talosctl = talosctl(&cx, &map.talos_version)?;
         let limit = args.limit(talos::TIMEOUT);
         let rehearsal = talos::Rehearsal {
             map: &map,
@@ -263,11 +269,11 @@ fn firmware(cx: &Context) -> Result<PathBuf> {
 }
 
 /// `talosctl` of the same source as the image's `machined`.
-fn talosctl(cx: &Context) -> Result<PathBuf> {
+fn talosctl(cx: &Context, release: &str) -> Result<PathBuf> {
     let screen = Screen::start()?;
     let status = screen.step("talosctl");
     let (programs, origin) =
-        talos_source::programs(cx, &status).inspect_err(|_| status.phase(Phase::Failed, None))?;
+        talos_source::programs(cx, release, &status).inspect_err(|_| status.phase(Phase::Failed, None))?;
     status.phase(origin.into(), None);
     programs.path("talosctl")
 }

@@ -50,7 +50,7 @@ pub fn compose(
     let composed = match selection.userland {
         Userland::Bringup => compose_bringup(cx, stages, kernel, &status),
         Userland::Talos => compose_talos(cx, selection, kernel, &status),
-        Userland::TalosSource => compose_talos_source(cx, kernel, &status),
+        Userland::TalosSource => compose_talos_source(cx, selection, kernel, &status),
     };
     // With nothing to append the entry is the userland's own.
     let composed = match composed {
@@ -172,8 +172,13 @@ fn compose_talos(
     )
 }
 
-fn compose_talos_source(cx: &Context, kernel: &SignedKernel, status: &Status) -> Result<(Entry, Origin)> {
-    let (programs, _) = talos_source::programs(cx, status)?;
+fn compose_talos_source(
+    cx: &Context,
+    selection: &Selection,
+    kernel: &SignedKernel,
+    status: &Status,
+) -> Result<(Entry, Origin)> {
+    let (programs, _) = talos_source::programs(cx, &selection.talos, status)?;
     let fetcher = cx.fetcher()?;
     let mut inputs = KeyInputs::default();
     inputs.add("recipe", format!("userland-talos-source {TALOS_SOURCE_RECIPE_VERSION}"))?;

@@ -89,7 +89,7 @@ impl Talosctl {
         ];
         let stage = get("machinestatus")?;
         rows.push(field(&stage, "machine", "stage", "maintenance")?);
-        // Talos v1.10's own rule, in words of its own: whoever answers this is its maintenance service.
+        // Talos's own rule, in words of its own: whoever answers this is its maintenance service.
         let refusal = match self.insecure(&["version"]) {
             Ok(_) => return Err(Failure::new("maintenance mode told its version to anybody")),
             Err(failure) => failure.to_string(),
@@ -99,7 +99,7 @@ impl Talosctl {
                 Failure::new("`talosctl version` was not refused as maintenance mode does").why(refusal)
             );
         }
-        rows.push("version: for administrators only, as Talos v1.10 has it in maintenance mode".to_owned());
+        rows.push("version: for administrators only, as Talos has it in maintenance mode".to_owned());
         Ok(rows)
     }
 

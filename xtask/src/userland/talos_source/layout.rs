@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What the root file system has beside `machined`: data only.
 //!
-//! The shape is that of Talos v1.10's own root (its `Dockerfile`, stages `rootfs-base`, and its package `fhs`): one merged
+//! The shape is that of Talos's own root of v1.10 to v1.12 (its `Dockerfile`, stages `rootfs-base`, and its package `fhs`): one merged
 //! `/usr/bin`, empty files that `machined` mounts over, and its own configuration files.
 
 /// Folders besides those of the entries below them, with their permission bits.

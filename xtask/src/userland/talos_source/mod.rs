@@ -27,7 +27,7 @@ use fw_build::{Context as _, Failure, Result, unpack};
 use super::pack::{Part, container};
 use super::tree;
 
-pub use programs::{Programs, programs, version};
+pub use programs::{Programs, programs, release};
 
 /// The manifest of the packages around `machined`; every pin of it is used.
 pub const PACKAGES: &str = "debian-13";

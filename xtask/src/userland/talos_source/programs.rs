@@ -23,7 +23,8 @@ use crate::context::Context;
 /// Raise it when this module changes what it makes.
 const RECIPE_VERSION: u32 = 1;
 
-/// The manifests of the modules: Talos's, the one nested in it, containerd's.
+/// The manifests of the modules: Talos's, the one nested in it, containerd's. Pins of all three are named after the
+/// release of Talos.
 const TALOS: &str = "talos-go";
 const MACHINERY: &str = "talos-machinery-go";
 const CONTAINERD: &str = "containerd-go";
@@ -70,8 +71,6 @@ const BUILT: [&str; 5] = ["init", "machined", "talosctl", "containerd", "contain
 /// The compiled programs, and `files`: what Talos's module has for its root file system.
 pub struct Programs {
     entry: Entry,
-    /// Release of Talos, `vX.Y.Z`.
-    pub version: String,
 }
 
 impl Programs {
@@ -94,20 +93,25 @@ impl Programs {
     }
 }
 
-/// The release that is compiled: that of the manifest.
+/// The release that is compiled: the one that was asked for, else the manifest's default.
 ///
 /// # Errors
-/// The manifest is not there.
-pub fn version(cx: &Context) -> Result<String> {
-    Ok(cx.manifests.pin(TALOS, None)?.version.clone())
+/// There is no pin of that release.
+pub fn release(cx: &Context, asked: Option<&str>) -> Result<String> {
+    let pin = cx.manifests.pin(TALOS, asked).map_err(|failure| {
+        failure
+            .during("the userland `talos-source` is compiled from pinned source only")
+            .hint("take one of these with `--talos`, or the userland `talos`")
+    })?;
+    Ok(pin.version.clone())
 }
 
-/// Compiles the programs, or finds them in the store. Some ten minutes of processor time the first time.
+/// Compiles the programs of a release, or finds them in the store. Some ten minutes of processor time the first time.
 ///
 /// # Errors
 /// No Go, a module cannot be had, or the compiler failed.
-pub fn programs(cx: &Context, status: &Status) -> Result<(Programs, Origin)> {
-    let pins = [TALOS, MACHINERY, CONTAINERD].map(|name| cx.manifests.pin(name, None));
+pub fn programs(cx: &Context, release: &str, status: &Status) -> Result<(Programs, Origin)> {
+    let pins = [TALOS, MACHINERY, CONTAINERD].map(|name| cx.manifests.pin(name, Some(release)));
     let mut inputs = KeyInputs::default();
     inputs.add("recipe", format!("talos-source-programs {RECIPE_VERSION}"))?;
     for pin in pins {
@@ -132,16 +136,16 @@ pub fn programs(cx: &Context, status: &Status) -> Result<(Programs, Origin)> {
         &inputs,
         &outputs,
         || status.phase(Phase::Waiting, None),
-        |work| build(cx, work, status),
+        |work| build(cx, release, work, status),
     )?;
-    Ok((Programs { entry, version: version(cx)? }, origin))
+    Ok((Programs { entry }, origin))
 }
 
-fn build(cx: &Context, work: &Path, status: &Status) -> Result<Built> {
+fn build(cx: &Context, release: &str, work: &Path, status: &Status) -> Result<Built> {
     let fetcher = cx.fetcher()?;
     let mut built = Built::default();
     let mut unpacked = |manifest: &str, dir: &Path| -> Result<Pin> {
-        let pin = cx.manifests.pin(manifest, None)?.clone();
+        let pin = cx.manifests.pin(manifest, Some(release))?.clone();
         status.phase(Phase::Fetching, None);
         let fetched = fetcher.fetch(&pin, status)?;
         unpack::unpack(&fetched.path, fetched.format, dir, pin.go_module()?.strip_components(), None)?;

@@ -126,12 +126,14 @@ impl Selection {
             configuration: args.embedded_config.clone(),
         };
         additions.check(line, &talos)?;
-        if userland != Userland::Talos && !additions.is_empty() {
+        if userland == Userland::Bringup && !additions.is_empty() {
             return Err(Failure::new(
-                "a userland of the rehearsal takes no extensions, no layer and no machine configuration",
+                "the self-test takes no extensions, no layer and no machine configuration",
             )
-            .why("they go with a release's own initramfs, which this is not")
-            .hint("`--userland talos` makes an image that has them"));
+            .why("Talos's own `init` reads them")
+            .hint(
+                "`--userland talos` makes an image that has them, `--userland talos-source` one to rehearse",
+            ));
         }
         let extra_kernel_args = args.extra_kernel_args.clone();
         Ok(Selection {

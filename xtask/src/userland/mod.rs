@@ -183,6 +183,7 @@ fn compose_talos_source(
     let mut inputs = KeyInputs::default();
     inputs.add("recipe", format!("userland-talos-source {TALOS_SOURCE_RECIPE_VERSION}"))?;
     inputs.add("stage:talos-source-programs", programs.key())?;
+    inputs.add("modules", selection.additions.modules.name())?;
     for pin in cx.manifests.pins_of(talos_source::PACKAGES)? {
         inputs.add(format!("pin:{}", pin.id()), format!("{} {}", pin.version, pin.identity()))?;
     }
@@ -208,10 +209,11 @@ fn compose_talos_source(
                 packages.push((pin.clone(), package));
             }
             status.phase(Phase::Building, None);
+            let tree = module_tree(kernel, &kernel.entry.path("modules")?);
             let parts = talos_source::Inputs {
                 programs: &programs,
                 packages: &packages,
-                module_tree: &module_tree(kernel, &kernel.entry.path("modules")?),
+                module_tree: (selection.additions.modules == extended::Modules::Repack).then_some(&tree),
                 progress: status,
             };
             talos_source::compose(&parts, work, &work.join("out/initramfs.xz"))?;

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Reads the console of a Talos boot and judges it: which signs came, in which order, and which end it all.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io::Read;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use fw_build::{Failure, Result};
+use fw_image::map::ImageMap;
 
 use super::super::boot::read_in_background;
 use crate::console::Lines;
@@ -35,25 +36,59 @@ pub enum Sign {
     EarlyServices,
     /// No configuration was found: it waits for one.
     Maintenance,
+    /// The configuration in the image was found.
+    Embedded,
     /// STATE was made.
     State,
     /// EPHEMERAL was made.
     Ephemeral,
 }
 
+/// What the map says that the image has beside the userland.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Additions {
+    /// Layers over the root file system, each with its version: modules, extensions, configuration.
+    layers: BTreeSet<String>,
+}
+
+/// Name of the layer that has a machine configuration (Talos, pkg/imager).
+const EMBEDDED: &str = "embedded-config";
+
+impl Additions {
+    /// Those of an image's map.
+    pub fn of(map: &ImageMap) -> Additions {
+        let layers = map.facts.get("layers").map(String::as_str).unwrap_or_default();
+        Additions { layers: layers.split(", ").filter(|l| !l.is_empty()).map(str::to_owned).collect() }
+    }
+
+    /// Whether the image has a machine configuration.
+    pub fn embedded(&self) -> bool {
+        self.layers.iter().any(|layer| layer.split(' ').next() == Some(EMBEDDED))
+    }
+
+    /// For people; none for an image without.
+    pub fn row(&self) -> Option<String> {
+        let names: Vec<&str> = self.layers.iter().map(String::as_str).collect();
+        (!names.is_empty()).then(|| format!("layers: {}, enabled by Talos's init", names.join(", ")))
+    }
+
+    /// The signs of a boot up to where a configuration is taken.
+    pub fn before_configuration(&self) -> [Sign; 9] {
+        [
+            Sign::Loader,
+            Sign::Grub,
+            Sign::Kernel,
+            Sign::Init,
+            Sign::Rootfs,
+            Sign::Kspp,
+            Sign::Meta,
+            Sign::EarlyServices,
+            if self.embedded() { Sign::Embedded } else { Sign::Maintenance },
+        ]
+    }
+}
+
 impl Sign {
-    /// Those of a boot without configuration.
-    pub const BEFORE_CONFIGURATION: [Sign; 9] = [
-        Sign::Loader,
-        Sign::Grub,
-        Sign::Kernel,
-        Sign::Init,
-        Sign::Rootfs,
-        Sign::Kspp,
-        Sign::Meta,
-        Sign::EarlyServices,
-        Sign::Maintenance,
-    ];
     /// Those that a configuration brings.
     pub const AFTER_CONFIGURATION: [Sign; 2] = [Sign::State, Sign::Ephemeral];
 
@@ -69,6 +104,7 @@ impl Sign {
             Sign::Meta => "META found on the disk",
             Sign::EarlyServices => "udev and containerd up",
             Sign::Maintenance => "maintenance mode",
+            Sign::Embedded => "the image's machine configuration taken",
             Sign::State => "STATE made on the disk",
             Sign::Ephemeral => "EPHEMERAL made on the disk",
         }
@@ -85,7 +121,7 @@ impl Sign {
             Sign::EarlyServices => {
                 "the lines `service[udevd]` and `service[containerd]` say which does not come up"
             }
-            Sign::Maintenance | Sign::State | Sign::Ephemeral => {
+            Sign::Maintenance | Sign::Embedded | Sign::State | Sign::Ephemeral => {
                 "the lines of `machined` say what it waits for; `--timeout` gives it longer"
             }
         }
@@ -109,6 +145,9 @@ impl Sign {
             l if l.contains("[talos] task enforceKSPPRequirements") && l.contains(": done") => Sign::Kspp,
             l if l.contains("[talos] phase earlyServices") && l.contains(": done") => Sign::EarlyServices,
             l if l.contains("[talos] entering maintenance service") => Sign::Maintenance,
+            l if l.contains("[talos] machine config loaded") && l.contains("[\"embedded\"]") => {
+                Sign::Embedded
+            }
             _ if volume("META") => Sign::Meta,
             _ if volume("STATE") => Sign::State,
             _ if volume("EPHEMERAL") => Sign::Ephemeral,
@@ -132,6 +171,9 @@ const FATAL: [(&str, &str); 6] = [
 struct Judge {
     release: String,
     talos: String,
+    additions: Additions,
+    /// Layers that Talos's init has enabled.
+    enabled: BTreeSet<String>,
     seen: Vec<Sign>,
     last_lines: VecDeque<String>,
 }
@@ -144,6 +186,9 @@ impl Judge {
         self.last_lines.push_back(line.to_owned());
         if let Some((_, meaning)) = FATAL.iter().find(|(sign, _)| line.contains(sign)) {
             return Err(self.failed(Failure::new(*meaning)));
+        }
+        if let Some((_, layer)) = line.split_once("[talos] [initramfs] enabling system extension ") {
+            self.enabled.insert(layer.trim().to_owned());
         }
         let Some(sign) = Sign::of(line) else { return Ok(()) };
         if sign == Sign::Loader && !self.seen.is_empty() {
@@ -162,8 +207,14 @@ impl Judge {
             let failure = Failure::new(format!("another {what} came up than the one in the image's map"));
             return Err(self.failed(failure.why(format!("expected `{expected}`"))));
         }
+        if sign == Sign::Rootfs && self.enabled != self.additions.layers {
+            let failure = Failure::new("Talos's init has enabled other layers than the image's map has")
+                .why(format!("expected {:?}, seen {:?}", self.additions.layers, self.enabled));
+            return Err(self.failed(failure));
+        }
         // What runs side by side may be early, as META is before the services; what is awaited must not be late.
-        let missing = Sign::BEFORE_CONFIGURATION.iter().find(|s| **s < sign && !self.seen.contains(s));
+        let before = self.additions.before_configuration();
+        let missing = before.iter().find(|s| **s < sign && !self.seen.contains(s));
         let sequential = !matches!(sign, Sign::Meta | Sign::Kspp);
         if let Some(missing) = missing.filter(|_| sequential) {
             let what = format!("{} came before {}", sign.name(), missing.name());
@@ -189,11 +240,18 @@ pub struct Console {
 }
 
 impl Console {
-    /// Reads `reader` from now on; the boot must be of this kernel and this Talos.
-    pub fn new(reader: impl Read + Send + 'static, release: &str, talos: &str) -> Console {
+    /// Reads `reader` from now on; the boot must be of this kernel and this Talos, with these layers.
+    pub fn new(
+        reader: impl Read + Send + 'static,
+        release: &str,
+        talos: &str,
+        additions: Additions,
+    ) -> Console {
         let judge = Judge {
             release: release.to_owned(),
             talos: talos.to_owned(),
+            additions,
+            enabled: BTreeSet::new(),
             seen: Vec::new(),
             last_lines: VecDeque::new(),
         };
@@ -284,12 +342,46 @@ Welcome to GRUB!
 ";
 
     fn watch(text: &str) -> Result<()> {
-        let mut console = Console::new(std::io::Cursor::new(text.to_owned()), "6.18.15-x", "v1.10.6");
+        watch_with(text, &[])
+    }
+
+    fn watch_with(text: &str, layers: &[&str]) -> Result<()> {
+        let additions = Additions { layers: layers.iter().map(|l| (*l).to_owned()).collect() };
+        let before = additions.before_configuration();
+        let mut console =
+            Console::new(std::io::Cursor::new(text.to_owned()), "6.18.15-x", "v1.10.6", additions);
         let deadline = Instant::now() + Duration::from_secs(20);
-        for sign in Sign::BEFORE_CONFIGURATION.into_iter().chain(Sign::AFTER_CONFIGURATION) {
+        for sign in before.into_iter().chain(Sign::AFTER_CONFIGURATION) {
             console.wait_for(sign, deadline)?;
         }
         Ok(())
+    }
+
+    /// The boot with these layers enabled.
+    fn layered(layers: &[&str]) -> String {
+        let lines =
+            layers.iter().map(|l| format!("[ 9.0] [talos] [initramfs] enabling system extension {l}\n"));
+        BOOT.replace("[    9.1]", &format!("{}[    9.1]", lines.collect::<String>()))
+    }
+
+    #[test]
+    fn the_images_layers_are_enabled_and_no_others() {
+        let all = ["hello v1.0.0", "kernel-modules 6.18.15-x"];
+        watch_with(&layered(&all), &all).expect("passes");
+        for (enabled, wanted) in [(&all[..], &all[..1]), (&all[..1], &all[..]), (&[], &all[..])] {
+            let failure = watch_with(&layered(enabled), wanted).expect_err("others").to_string();
+            assert!(failure.contains("other layers than the image's map"), "{failure}");
+        }
+    }
+
+    #[test]
+    fn an_embedded_configuration_takes_the_place_of_maintenance_mode() {
+        let layers = ["embedded-config d5c8"];
+        let text = layered(&layers);
+        let failure = watch_with(&text, &layers).expect_err("maintenance mode").to_string();
+        assert!(failure.contains("came before the image's machine configuration"), "{failure}");
+        let taken = "[talos] machine config loaded successfully {\"sources\": [\"embedded\"]}";
+        watch_with(&text.replace("[talos] entering maintenance service {}", taken), &layers).expect("passes");
     }
 
     #[test]

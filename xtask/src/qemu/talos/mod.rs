@@ -20,7 +20,7 @@ use fw_build::status::seconds;
 use fw_build::{Context as _, Failure, Result};
 use fw_image::map::ImageMap;
 
-use self::console::{Console, Sign};
+use self::console::{Additions, Console, Sign};
 use self::ctl::Talosctl;
 use super::boot::Guest;
 use super::machine::{self, Forward, Start};
@@ -71,32 +71,34 @@ impl Rehearsal<'_> {
         let (reader, writer) = std::io::pipe()?;
         let mut guest =
             Guest(qemu.spawn(Stdio::null(), Stdio::from(writer.try_clone()?), Stdio::from(writer))?);
-        let mut console = Console::new(reader, &self.map.kernel_release, &self.map.talos_version);
+        let additions = Additions::of(self.map);
+        let (embedded, layers) = (additions.embedded(), additions.row());
+        let before = additions.before_configuration();
+        let mut console = Console::new(reader, &self.map.kernel_release, &self.map.talos_version, additions);
         let mut report = report::Report::new(start);
 
-        for sign in Sign::BEFORE_CONFIGURATION {
+        for sign in before {
             console.wait_for(sign, deadline)?;
             report.seen(sign.name());
+            if sign == Sign::Rootfs {
+                report.rows(layers.iter().cloned().collect());
+            }
         }
         let talosctl = Talosctl::new(self.talosctl, port, self.dir)?;
-        report.rows(talosctl.maintenance(DISK_BYTES)?);
-        talosctl.configure().context("Talos did not take the machine configuration")?;
-        report.seen("the machine configuration, made and checked by `talosctl`, is taken");
+        if !embedded {
+            report.rows(talosctl.maintenance(DISK_BYTES)?);
+            talosctl.configure().context("Talos did not take the machine configuration")?;
+            report.seen("the machine configuration, made and checked by `talosctl`, is taken");
+        }
 
         for sign in Sign::AFTER_CONFIGURATION {
             console.wait_for(sign, deadline)?;
             report.seen(sign.name());
         }
-        // Its API now wants certificates, and is served by a container of `machined`'s own.
-        let release = &self.map.kernel_release;
-        let rows = loop {
-            match talosctl.configured(&self.map.talos_version, release) {
-                Ok(rows) => break rows,
-                Err(failure) if Instant::now() + POLL >= deadline => return Err(failure),
-                Err(_) => console.listen(POLL)?,
-            }
-        };
-        report.rows(rows);
+        // Its API now wants certificates; those of a configuration in the image are its owner's.
+        if !embedded {
+            report.rows(self.configured(&talosctl, &mut console, deadline)?);
+        }
         end(&mut guest, &mut console)?;
         report.rows(disk::compare(self.raw, &layer, DISK_BYTES, self.dir)?);
         let time = seconds(start.elapsed().as_secs_f64());
@@ -106,6 +108,22 @@ impl Rehearsal<'_> {
             console.denials()
         )]);
         Ok(report.lines())
+    }
+
+    /// What the configured machine answers, once its API is served by a container of `machined`'s own.
+    fn configured(
+        &self,
+        talosctl: &Talosctl,
+        console: &mut Console,
+        deadline: Instant,
+    ) -> Result<Vec<String>> {
+        loop {
+            match talosctl.configured(&self.map.talos_version, &self.map.kernel_release) {
+                Err(failure) if Instant::now() + POLL >= deadline => return Err(failure),
+                Err(_) => console.listen(POLL)?,
+                rows => return rows,
+            }
+        }
     }
 
     /// A layer over the image that is larger than it, as a card or an eMMC is.

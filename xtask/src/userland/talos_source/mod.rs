@@ -41,8 +41,8 @@ pub struct Inputs<'a> {
     pub programs: &'a Programs,
     /// The fetched packages, with the pin of each.
     pub packages: &'a [(Pin, Fetched)],
-    /// Signed module tree after depmod: a folder named after the kernel release.
-    pub module_tree: &'a Path,
+    /// Signed module tree after depmod: a folder named after the kernel release. None where a layer brings it.
+    pub module_tree: Option<&'a Path>,
     /// Where progress goes.
     pub progress: &'a dyn Progress,
 }

@@ -52,11 +52,13 @@ pub fn plan(inputs: &Inputs<'_>, debian: &Path, work: &Path) -> Result<Tree> {
     let os_release = work.join("os-release");
     fs::write(&os_release, labelled(&fs::read_to_string(files.join("pkg/machinery/version/os-release"))?)?)?;
     tree.put("etc/os-release".to_owned(), Entry::File { mode: 0o644, source: os_release });
-    let release =
-        inputs.module_tree.file_name().and_then(|name| name.to_str()).ok_or_else(|| {
-            Failure::new(format!("`{}` names no kernel release", inputs.module_tree.display()))
-        })?;
-    tree.add_files(inputs.module_tree, &format!("usr/lib/modules/{release}"))?;
+    if let Some(modules) = inputs.module_tree {
+        let release = modules
+            .file_name()
+            .and_then(|name| name.to_str())
+            .ok_or_else(|| Failure::new(format!("`{}` names no kernel release", modules.display())))?;
+        tree.add_files(modules, &format!("usr/lib/modules/{release}"))?;
+    }
     Ok(tree)
 }
 

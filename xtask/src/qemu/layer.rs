@@ -53,10 +53,23 @@ pub fn make(
 /// # Errors
 /// QEMU's tool failed.
 pub fn new(dir: &Path, raw: &Path, name: &str) -> Result<PathBuf> {
+    create(dir, raw, name, &[])
+}
+
+/// The same, on a disk of another size than the image: a card or an eMMC is larger.
+///
+/// # Errors
+/// QEMU's tool failed.
+pub fn sized(dir: &Path, raw: &Path, name: &str, size_bytes: u64) -> Result<PathBuf> {
+    create(dir, raw, name, &[size_bytes.to_string()])
+}
+
+fn create(dir: &Path, raw: &Path, name: &str, size: &[String]) -> Result<PathBuf> {
     let layer = dir.join(format!("{name}.qcow2"));
     Cmd::new("qemu-img")
         .args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"])
         .args([raw, &layer])
+        .args(size)
         .output()
         .context("cannot make a layer over the image")?;
     Ok(layer)

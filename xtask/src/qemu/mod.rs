@@ -216,7 +216,13 @@ fn rehearse(
     console: Console,
 ) -> Result<String> {
     let boot = map.region("BOOT").ok_or_else(|| Failure::new("the image's map has no region `BOOT`"))?;
-    let layer = layer::make(dir, raw, boot.offset_bytes, boot.length_bytes, mode)?;
+    // Talos itself is only watched here, and needs room for STATE and EPHEMERAL.
+    let watched = map.userland != Userland::Bringup;
+    let layer = if watched {
+        layer::sized(dir, raw, "talos", talos::DISK_BYTES)?
+    } else {
+        layer::make(dir, raw, boot.offset_bytes, boot.length_bytes, mode)?
+    };
     let begin = match mode {
         Mode::Rotation => rotation::start(dir, raw)?,
         _ => Start::Firmware(firmware.to_owned()),
@@ -225,10 +231,14 @@ fn rehearse(
     let mut judge = Judge::new(mode, &map.kernel_release, &expected);
     let start = Instant::now();
     let port = published::free_port()?;
-    let qemu =
-        Cmd::new(machine::PROGRAM).args(machine::arguments(&begin, &layer, console, Forward::report(port)));
+    let forward = if watched { Forward::talos(port) } else { Forward::report(port) };
+    let qemu = Cmd::new(machine::PROGRAM).args(machine::arguments(&begin, &layer, console, forward));
     if console == Console::Terminal {
-        eprintln!("rehearsal: the report will be at http://127.0.0.1:{port}/");
+        if watched {
+            eprintln!("rehearsal: `talosctl get disks --insecure --nodes 127.0.0.1:{port}` will be answered");
+        } else {
+            eprintln!("rehearsal: the report will be at http://127.0.0.1:{port}/");
+        }
     }
     boot::run(&qemu, console, args.limit(TIMEOUT), &mut judge, |judge| {
         // The other modes leave no time for it.

@@ -24,10 +24,10 @@ use self::console::{Additions, Console, Sign};
 use self::ctl::Talosctl;
 use super::boot::Guest;
 use super::machine::{self, Forward, Start};
-use super::published;
+use super::{layer, published};
 
 /// Size of the disk that the guest sees: the image, and room for STATE (100 MiB) and EPHEMERAL (2 GiB or more).
-const DISK_BYTES: u64 = 8 << 30;
+pub const DISK_BYTES: u64 = 8 << 30;
 
 /// Longest time of the whole rehearsal where none is given: an emulated machine on two busy cores needs a third of it.
 pub const TIMEOUT: Duration = Duration::from_secs(3600);
@@ -62,7 +62,7 @@ impl Rehearsal<'_> {
     pub fn run(&self) -> Result<Vec<String>> {
         let start = Instant::now();
         let deadline = start + self.limit;
-        let layer = self.layer()?;
+        let layer = layer::sized(self.dir, self.raw, "talos-source", DISK_BYTES)?;
         let port = published::free_port()?;
         let begin = Start::Firmware(self.firmware.to_owned());
         let forward = Forward::talos(port);
@@ -124,18 +124,6 @@ impl Rehearsal<'_> {
                 rows => return rows,
             }
         }
-    }
-
-    /// A layer over the image that is larger than it, as a card or an eMMC is.
-    fn layer(&self) -> Result<PathBuf> {
-        let layer = self.dir.join("talos-source.qcow2");
-        Cmd::new("qemu-img")
-            .args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"])
-            .args([self.raw, &layer])
-            .arg(DISK_BYTES.to_string())
-            .output()
-            .context("cannot make a layer over the image")?;
-        Ok(layer)
     }
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What the root file system has beside `machined`: data only.
 //!
-//! The shape is that of Talos's own root of v1.10 to v1.12 (its `Dockerfile`, stages `rootfs-base`, and its package `fhs`): one merged
-//! `/usr/bin`, empty files that `machined` mounts over, and its own configuration files.
+//! The shape is that of Talos's own root, alike from v1.10 to v1.12 (its `Dockerfile`, stages `rootfs-base`, and its package
+//! `fhs`): one merged `/usr/bin`, empty files that `machined` mounts over, and its own configuration files.
 
 /// Folders besides those of the entries below them, with their permission bits.
 pub const FOLDERS: &[(&str, u32)] = &[

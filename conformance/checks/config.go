@@ -69,9 +69,9 @@ func machineConfigs(r *run) error {
 	for _, broken := range []struct{ input, from, to string }{
 		{"`diskSelektor`, a key that nobody reads", "diskSelector:\n      ", "diskSelektor:\n      "},
 		{"a watchdog that bites after one second", "timeout: 2m0s", "timeout: 1s"},
-		{"a volume that no disk is chosen for", "match: \"disk.transport", "match: \"disk.transpart"},
+		{"a volume on a disk with `transpart`, which no disk has", "match: \"disk.transport", "match: \"disk.transpart"},
 		{"a kind of document that Talos does not have", "kind: UserVolumeConfig", "kind: UserVolumesConfig"},
-		{"a link to Omni without a host", "apiUrl: \"https://", "apiUrl: \"nohost"},
+		{"a link to Omni without a scheme", "apiUrl: \"https://", "apiUrl: \""},
 	} {
 		altered, err := r.alteredPatches(broken.from, broken.to)
 		if err != nil {
